@@ -1,0 +1,286 @@
+"""The manifest of a model package: everything needed to run a network truthfully, and to explain its numbers later.
+
+`model.json` in a package folder is one `Manifest`. Its JSON Schema is exported to `models/schema/` (`make schema`).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Colour = tuple[
+    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
+]
+Triple = tuple[float, float, float]
+
+Task = Literal[
+    "tile-classification",
+    "dense-classification",
+    "semantic-segmentation",
+    "image-to-image",
+    "multi-output",
+    "detection",
+]
+Stain = Literal["he", "ihc-dab", "any"]
+
+
+class Part(BaseModel):
+    """A frozen piece of the manifest that refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MacenkoStep(Part):
+    """Macenko stain normalisation to a target (doi:10.1109/ISBI.2009.5193250), fitted once per slide."""
+
+    kind: Literal["macenko"] = "macenko"
+    stain_matrix: tuple[Triple, Triple]
+    """Unit optical-density vectors of hematoxylin and eosin of the target."""
+    max_concentrations: tuple[float, float]
+    """99th percentiles of the target's concentrations."""
+
+
+class ReinhardStep(Part):
+    """Reinhard colour transfer in CIELAB (doi:10.1109/38.946629), fitted once per slide."""
+
+    kind: Literal["reinhard"] = "reinhard"
+    mean: Triple
+    std: Triple
+
+
+StainStep = Annotated[MacenkoStep | ReinhardStep, Field(discriminator="kind")]
+
+
+class InputSpec(Part):
+    """What the network eats: RGB tiles as (value * scale - mean) / std, or raw bytes where it normalises inside."""
+
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "uint8"] = "float32"
+    scale: float = 1 / 255
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    stain: tuple[StainStep, ...] = ()
+    """Stain normalisation steps, applied to the tile's bytes in order, before scaling."""
+
+    @model_validator(mode="after")
+    def _bytes_are_not_scaled(self) -> Self:
+        if self.dtype == "uint8" and (self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0) or self.scale != 1):
+            raise ValueError("a network that takes uint8 normalises inside: give scale 1, mean 0 and std 1")
+        return self
+
+
+class GridSpec(Part):
+    """The frame the network sees: its resolution, the tile it is run with, and what it needs around a pixel."""
+
+    mpp: Annotated[float, Field(gt=0, le=100)]
+    mpp_min: Annotated[float, Field(gt=0, le=100)]
+    mpp_max: Annotated[float, Field(gt=0, le=100)]
+    """Slides whose finest level is coarser than `mpp_max` are refused; `mpp_min` bounds a user's override."""
+    tile_px: Annotated[int, Field(ge=8, le=8192)]
+    """Side of the box a tile keeps."""
+    halo_px: Annotated[int, Field(ge=0, le=2048)]
+    """Read around the tile and dropped; at least the receptive radius, so that stitched equals whole-image inference."""
+    align_px: Annotated[int, Field(ge=1, le=4096)] = 1
+    """The network's stride grid: tiles are read at multiples of it, so that pooling sees the same pixels everywhere."""
+    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    fixed_tile: bool = False
+    """True where the network runs at `tile_px + 2 * halo_px` only."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.mpp_min <= self.mpp <= self.mpp_max:
+            raise ValueError(f"mpp {self.mpp} is outside of its own range {self.mpp_min}..{self.mpp_max}")
+        if self.tile_px % self.align_px or self.halo_px % self.align_px:
+            raise ValueError(f"tile_px and halo_px must be multiples of align_px {self.align_px}")
+        return self
+
+
+class ClassSpec(Part):
+    """One class of an output, in the order of the network's channels."""
+
+    name: str
+    colour: Colour
+    background: bool = False
+
+
+class OutputSpec(Part):
+    """One output of the network and what its numbers mean."""
+
+    name: Name
+    kind: Literal["classes", "image", "heat"]
+    """`classes`: logits over `classes`; `image`: RGB; `heat`: one channel, a probability."""
+    activation: Literal["softmax", "sigmoid", "tanh", "none"]
+    """What turns the raw output into probabilities (or, for `tanh`, says that the raw range is -1..1 already)."""
+    channels: Annotated[int, Field(ge=1, le=256)]
+    stride_px: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Input pixels per output pixel."""
+    inset_px: Annotated[int, Field(ge=0, le=2048)] = 0
+    """How much smaller the network's output is than its input on each side, in input px (valid convolutions)."""
+    classes: tuple[ClassSpec, ...] = ()
+    keep_probabilities: bool = False
+    """Store the probabilities of all channels (8 bit) beside the class map."""
+
+    @model_validator(mode="after")
+    def _classes_match(self) -> Self:
+        if self.kind == "classes" and len(self.classes) != self.channels:
+            raise ValueError(f"output {self.name} has {self.channels} channels and {len(self.classes)} classes")
+        if self.kind == "image" and self.channels != 3:
+            raise ValueError(f"image output {self.name} must have 3 channels, not {self.channels}")
+        if self.kind == "heat" and self.channels != 1:
+            raise ValueError(f"heat output {self.name} must have 1 channel, not {self.channels}")
+        return self
+
+
+class CellsMeasure(Part):
+    """Instances: connected components of one class of an output, grown back to their rim."""
+
+    kind: Literal["cells"] = "cells"
+    output: Name
+    interior: str
+    """The class whose 4-connected components are the cells."""
+    grow_px: Annotated[int, Field(ge=0, le=32)] = 0
+    """How far a component is dilated to give back the border class around it."""
+    min_area_um2: Annotated[float, Field(ge=0)] = 0.0
+    max_area_um2: Annotated[float, Field(gt=0)] = 1e4
+
+
+class AreasMeasure(Part):
+    """Area in mm2 of each class of an output over the analysed tissue."""
+
+    kind: Literal["areas"] = "areas"
+    output: Name
+
+
+class PointsMeasure(Part):
+    """Detections: components of a heat map above a threshold, one point each, strongest first within `min_distance_um`."""
+
+    kind: Literal["points"] = "points"
+    output: Name
+    component_threshold: Annotated[float, Field(gt=0, lt=1)]
+    detection_threshold: Annotated[float, Field(gt=0, lt=1)]
+    min_distance_um: Annotated[float, Field(ge=0)]
+    label: str
+
+
+Measure = Annotated[CellsMeasure | AreasMeasure | PointsMeasure, Field(discriminator="kind")]
+
+
+class StatisticsSpec(Part):
+    """Frozen normalisation statistics: the network takes them as a second input instead of computing them per tile."""
+
+    length: Annotated[int, Field(ge=1)]
+    sample_tiles: Annotated[int, Field(ge=1, le=256)] = 16
+    sample_px: Annotated[int, Field(ge=32, le=2048)] = 256
+
+
+Role = Literal["network", "calibrator", "golden-input", "golden-output", "golden-statistics", "card", "other"]
+
+
+class FileSpec(Part):
+    """A file of the package, by a path relative to it, with the digest it must have."""
+
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    role: Role
+    sha256: Digest
+    size_bytes: Annotated[int, Field(ge=0)]
+
+
+class GoldenSpec(Part):
+    """How closely the network must reproduce its recorded answer on its golden tile, on any provider it is run on."""
+
+    absolute_tolerance: Annotated[float, Field(gt=0)] = 1e-3
+
+
+class Metric(Part):
+    """A measured number with its interval, and what it was measured on. Real and synthetic data are never mixed."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    data: str
+    synthetic: bool
+
+
+class Paper(Part):
+    """Where the method was published."""
+
+    title: str
+    doi: str = ""
+
+
+class Manifest(Part):
+    """`model.json`: one version of one package."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: Version
+    title: str
+    analysis: Name | None = None
+    """The analysis this package serves (`histoserve run --analysis`), where it is one of ours."""
+    task: Task
+    stain: Stain
+    runtime: Literal["onnx", "torchscript"]
+    grid: GridSpec
+    input: InputSpec
+    outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1)]
+    measures: tuple[Measure, ...] = ()
+    statistics: StatisticsSpec | None = None
+    golden: GoldenSpec = GoldenSpec()
+    files: Annotated[tuple[FileSpec, ...], Field(min_length=1)]
+    licence: str
+    training_data: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ()
+    intended_use: str
+    not_for: str = "Research use only. Not for diagnosis."
+    papers: tuple[Paper, ...] = ()
+    recipe: dict[str, str] = {}
+    """How it was made: seed, configuration and data digests, code version."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        names = [o.name for o in self.outputs]
+        if len(set(names)) != len(names):
+            raise ValueError("two outputs have the same name")
+        for output in self.outputs:
+            self._fits_grid(output)
+        for measure in self.measures:
+            self._can_measure(measure)
+        if not any(f.role == "network" for f in self.files):
+            raise ValueError("no file has the role `network`")
+        if self.statistics and not any(f.role == "calibrator" for f in self.files):
+            raise ValueError("frozen statistics need a file with the role `calibrator`")
+        if len({f.path for f in self.files}) != len(self.files):
+            raise ValueError("two files have the same path")
+        return self
+
+    def _fits_grid(self, output: OutputSpec) -> None:
+        if self.grid.align_px % output.stride_px:
+            raise ValueError(f"output {output.name}: stride {output.stride_px} does not divide align_px")
+        if output.inset_px > self.grid.halo_px or output.inset_px % output.stride_px:
+            raise ValueError(f"output {output.name}: inset {output.inset_px} must be <= halo and on its stride grid")
+
+    def _can_measure(self, measure: CellsMeasure | AreasMeasure | PointsMeasure) -> None:
+        output = next((o for o in self.outputs if o.name == measure.output), None)
+        if output is None:
+            raise ValueError(f"a measure names the unknown output {measure.output}")
+        if isinstance(measure, CellsMeasure) and measure.interior not in {c.name for c in output.classes}:
+            raise ValueError(f"a measure names the unknown class {measure.interior}")
+
+    @property
+    def reference(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+    def output(self, name: str) -> OutputSpec:
+        """The output of that name; KeyError where there is none."""
+        return {o.name: o for o in self.outputs}[name]
+
+    def file(self, role: Role) -> FileSpec | None:
+        """The first file with that role."""
+        return next((f for f in self.files if f.role == role), None)
