@@ -75,19 +75,19 @@ class MppOutOfRangeError(RefusedInputError):
     title = "The slide's resolution is out of range"
 
 
-class WrongStainError(RefusedInputError):
-    """The slide does not look like the stain the package was made for."""
-
-    slug = "wrong-stain"
-    title = "The stain is not the package's"
-
-
 class NotScorableError(HistoserveError):
     """The slide was read, but no number can be defended for it; the CLI exits with 3."""
 
     slug = "not-scorable"
     title = "The slide cannot be scored"
     blame = "user_error"
+
+
+class WrongStainError(NotScorableError):
+    """The slide does not look like the stain the package was made for."""
+
+    slug = "wrong-stain"
+    title = "The stain is not the package's"
 
 
 class NoTissueError(NotScorableError):

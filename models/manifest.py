@@ -63,6 +63,8 @@ class InputSpec(Part):
     scale: float = 1 / 255
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
+    resize_px: Annotated[int, Field(ge=8, le=4096)] | None = None
+    """Tiles are resized to a square of this side first: classifiers made for patches of another size."""
     stain: tuple[StainStep, ...] = ()
     """Stain normalisation steps, applied to the tile's bytes in order, before scaling."""
 

@@ -1,0 +1,83 @@
+"""Pipeline efficiency: the network alone on tiles already in memory, against the whole stream from slide to shards."""
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import alternate, seconds_of, summary
+from models.registry import resolve
+from models.runtimes import load_predictor
+from workers.engine.keep import Keeper, choose_targets
+from workers.engine.stopwatch import Stopwatch
+from workers.engine.stream import Stream, run_stream
+from workers.geometry import Frame
+from workers.outputs.maps import create_maps
+from workers.plan import Plan, cell_shape, choose_grid, make_plan
+from workers.slides import Slide, frame_mpp, frame_size, open_slide
+
+MEMORY_TILES = 16
+
+
+def measure(slide_path: Path, package: str, limit_tiles: int = 64) -> dict[str, Any]:
+    """Seconds per tile of both, in turns in one process, and their ratio (1 = reading and writing cost nothing)."""
+    found = resolve(package)
+    predictor = load_predictor(found)
+    slide = open_slide(slide_path)
+    plan = _full_plan(slide, found.manifest, limit_tiles)
+    tiles = [tile for band in plan.bands for _, tile in plan.band_tiles(band)]
+    size = predictor.batch_shape[0]
+    memory = np.stack([slide.read(tile.read, plan.frame.mpp) for tile in tiles[:MEMORY_TILES]])
+    batches = [memory[np.arange(i, i + size) % len(memory)] for i in range(0, len(tiles), size)]
+    stages: dict[str, float] = {}
+
+    def alone() -> float:
+        return seconds_of(lambda: [predictor.predict(batch) for batch in batches])
+
+    def stream() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            watch = Stopwatch()
+            taken = seconds_of(lambda: _stream(Path(folder), slide_path, plan, found.manifest, predictor, watch))
+            stages.update(watch.seconds())
+        return taken
+
+    alone()
+    taken = alternate({"alone": alone, "stream": stream}, repeats=5)
+    pairs = [a / s for a, s in zip(taken["alone"], taken["stream"], strict=True)]
+    predictor.close()
+    slide.close()
+    return {
+        "package": found.manifest.reference,
+        "provider": predictor.provider,
+        "tiles": len(tiles),
+        "predictor_alone_s": summary(taken["alone"]),
+        "end_to_end_s": summary(taken["stream"]),
+        "efficiency": summary(pairs),
+        "goal": 0.95,
+        "stage_seconds_last_run": stages,
+    }
+
+
+def _stream(folder: Path, path: Path, plan: Plan, manifest: Any, predictor: Any, watch: Stopwatch) -> None:
+    targets = choose_targets(manifest, plan.frame, plan.grid)
+    create_maps(folder, [target.spec for target in targets], plan.frame)
+    slide = open_slide(path)
+    keeper = Keeper(plan, targets, folder, commit=lambda record: None)
+    run_stream(Stream(slide, plan, predictor, lambda rgb: rgb, None, 2, watch, threading.Event()), plan.bands, keeper)
+    slide.close()
+
+
+def _full_plan(slide: Slide, manifest: Any, limit_tiles: int) -> Plan:
+    """A plan over the upper left part of the slide: whole shards, about `limit_tiles` tiles."""
+    mpp = frame_mpp(slide.info, manifest.grid.mpp)
+    width, height = frame_size(slide.info, mpp)
+    grid = choose_grid(manifest.grid, manifest.outputs)
+    frame = Frame(mpp, width, height, slide.info.mpp, slide.info.bounds)
+    cells = np.zeros(cell_shape(frame, grid), dtype=bool)
+    across = grid.shard_px // grid.tile_px
+    shards = max(1, limit_tiles // across**2)
+    per_shard = grid.shard_px // grid.cell_px
+    cells[:per_shard, : shards * per_shard] = True
+    return make_plan(frame, grid, cells)

@@ -1,0 +1,20 @@
+# The CPU worker: the engine and its runtimes, no torch. Build from the repository root:
+#   docker build -f docker/worker-cpu.Dockerfile -t histoserve-worker-cpu .
+#   docker run --rm --read-only --tmpfs /tmp -v /slides:/slides:ro -v /out:/out histoserve-worker-cpu run /slides/a.svs --package nuclei --out /out/a
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY service service
+COPY workers workers
+COPY models models
+COPY training/__init__.py training/__init__.py
+RUN python -m venv /opt/histoserve \
+ && /opt/histoserve/bin/pip install --no-cache-dir -c constraints.txt '.[worker-cpu]'
+
+FROM python:3.11-slim-bookworm
+ENV ORT_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1 PATH=/opt/histoserve/bin:$PATH
+RUN useradd --create-home --uid 10001 histoserve
+COPY --from=build /opt/histoserve /opt/histoserve
+USER histoserve
+ENTRYPOINT ["histoserve"]
+CMD ["--help"]

@@ -1,0 +1,88 @@
+"""The golden tile: a network must reproduce its recorded answer before it may be used.
+
+The tile may be smaller than the shape a network is loaded with: it is laid into the upper left corner of a white
+batch, and what lies a halo away from its right and lower border is compared. Networks of one fixed size are compared
+whole.
+"""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import GoldenMismatchError, PackageInvalidError
+from models.manifest import GridSpec, Manifest, OutputSpec
+from models.predictor import Maps, Predictor, Statistics
+from models.registry import Package, read_verified
+
+Golden = tuple[NDArray[np.uint8], Maps, Statistics | None]
+
+
+def read_golden(package: Package) -> Golden | None:
+    """(tile uint8 (H, W, 3), recorded outputs by name, statistics or None); None where the package has none.
+
+    Raises
+    ------
+    PackageInvalidError
+        Only a part of it is there.
+    """
+    manifest = package.manifest
+    tile_file, answer_file = manifest.file("golden-input"), manifest.file("golden-output")
+    if tile_file is None and answer_file is None:
+        return None
+    statistics_file = manifest.file("golden-statistics")
+    if tile_file is None or answer_file is None or (statistics_file is None) != (manifest.statistics is None):
+        raise PackageInvalidError(f"{manifest.reference}: the golden tile is not whole.")
+    tile = np.load(io.BytesIO(read_verified(package, tile_file)), allow_pickle=False)
+    with np.load(io.BytesIO(read_verified(package, answer_file)), allow_pickle=False) as archive:
+        answers = {name: archive[name] for name in archive.files}
+    if statistics_file is None:
+        return tile, answers, None
+    return tile, answers, np.load(io.BytesIO(read_verified(package, statistics_file)), allow_pickle=False)
+
+
+def run_golden(predictor: Predictor, tile: NDArray[np.uint8], statistics: Statistics | None) -> Maps:
+    """The network's answers for the golden tile, cut to what may be compared, by output name."""
+    _, height, width, _ = predictor.batch_shape
+    batch = np.full(predictor.batch_shape, 255, dtype=np.uint8)
+    cut = tile[:height, :width]
+    batch[0, : cut.shape[0], : cut.shape[1]] = cut
+    raw = predictor.predict(batch, statistics)
+    grid = predictor.manifest.grid
+    whole = cut.shape[:2] == (height, width)
+    return {o.name: _comparable(raw[o.name][0], o, grid, cut.shape[:2], whole) for o in predictor.manifest.outputs}
+
+
+def check_golden(predictor: Predictor, golden: Golden) -> float:
+    """The largest absolute difference to the recorded answers.
+
+    Raises
+    ------
+    GoldenMismatchError
+        It is above the manifest's tolerance.
+    """
+    tile, recorded, statistics = golden
+    worst = 0.0
+    for name, answer in run_golden(predictor, tile, statistics).items():
+        if name not in recorded:
+            raise PackageInvalidError(f"{predictor.manifest.reference}: the golden tile has no output {name}.")
+        height, width = (min(a, b) for a, b in zip(answer.shape[1:], recorded[name].shape[1:], strict=True))
+        difference = np.abs(answer[:, :height, :width] - recorded[name][:, :height, :width])
+        worst = max(worst, float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf"))
+    tolerance = predictor.manifest.golden.absolute_tolerance
+    if worst > tolerance:
+        raise GoldenMismatchError(
+            f"{predictor.manifest.reference} on {predictor.provider} differs from its golden tile by {worst:.3g}, "
+            f"allowed is {tolerance:.3g}.",
+            "Use another --provider, and report this machine.",
+        )
+    return worst
+
+
+def _comparable(
+    raw: NDArray[np.float32], output: OutputSpec, grid: GridSpec, size: tuple[int, ...], whole: bool
+) -> NDArray[np.float32]:
+    if whole:
+        return raw
+    height, width = (max(0, side - grid.halo_px - output.inset_px) // output.stride_px for side in size)
+    return raw[:, :height, :width]

@@ -1,0 +1,49 @@
+"""From a network's raw outputs to the bytes that are stored. Shared by training and use, so that both see the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import OutputSpec
+
+Raw = NDArray[np.float32]
+Stored = NDArray[np.uint8]
+
+
+def class_map(raw: Raw, output: OutputSpec) -> Stored:
+    """The index of the strongest class of each pixel, uint8 (h, w), from raw (C, h, w); the lower index wins a tie.
+
+    Softmax and sigmoid keep the order of logits, so neither is computed. A single sigmoid channel is class 0 above
+    one half.
+    """
+    best = np.zeros(raw.shape[1:], dtype=np.uint8)
+    strongest = raw[0]
+    for index in range(1, len(raw)):
+        wins = raw[index] > strongest
+        best[wins] = index
+        if index + 1 < len(raw):
+            strongest = np.maximum(strongest, raw[index])
+    return best
+
+
+def probabilities(raw: Raw, output: OutputSpec) -> Raw:
+    """Probabilities, float32 (C, h, w), by the output's activation."""
+    if output.activation == "softmax":
+        shifted = np.exp(raw - raw.max(axis=0, keepdims=True))
+        return np.asarray(shifted / shifted.sum(axis=0, keepdims=True), dtype=np.float32)
+    if output.activation == "sigmoid":
+        # tanh does not overflow where exp(-x) would.
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * raw)), dtype=np.float32)
+    if output.activation == "tanh":
+        return np.asarray((raw + 1) / 2, dtype=np.float32)
+    return raw
+
+
+def probability_bytes(raw: Raw, output: OutputSpec) -> Stored:
+    """Probabilities as bytes, round(255 p): uint8 (h, w) for a heat map, (C, h, w) otherwise."""
+    scaled = np.rint(np.clip(probabilities(raw, output), 0, 1) * 255).astype(np.uint8)
+    return scaled[0] if output.kind == "heat" else scaled
+
+
+def image_bytes(raw: Raw, output: OutputSpec) -> Stored:
+    """An RGB image as bytes, uint8 (3, h, w); the raw range is -1..1 for `tanh`, else 0..1."""
+    return np.rint(np.clip(probabilities(raw, output), 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,159 @@
+"""Where model packages are found, and proof that their files are the ones their manifests name."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.errors import PackageInvalidError, PackageTamperedError, PackageUnknownError
+from models.manifest import FileSpec, Manifest, Role
+
+ZOO = Path(__file__).resolve().parent / "zoo"
+MANIFEST_NAME = "model.json"
+MANIFEST_LIMIT_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on disk whose manifest is valid; `verify_files` says whether its files are."""
+
+    folder: Path
+    manifest: Manifest
+    manifest_sha256: str
+
+    def path(self, role: Role) -> Path | None:
+        """The file with that role, or None."""
+        spec = self.manifest.file(role)
+        return None if spec is None else self.folder / spec.path
+
+
+def model_roots() -> tuple[Path, ...]:
+    """The folders packages are looked up in: the user's own (`HISTOSERVE_MODEL_DIR`) before the bundled zoo."""
+    own = os.environ.get("HISTOSERVE_MODEL_DIR")
+    return ((Path(own),) if own else ()) + (ZOO,)
+
+
+def list_packages(roots: tuple[Path, ...] | None = None) -> tuple[Package, ...]:
+    """All packages under the roots, by name and version; of two with one reference the first root's counts."""
+    found: dict[str, Package] = {}
+    for folder in _package_folders(model_roots() if roots is None else roots):
+        package = read_package(folder)
+        found.setdefault(package.manifest.reference, package)
+    return tuple(sorted(found.values(), key=lambda p: (p.manifest.name, version_key(p.manifest.version))))
+
+
+def resolve(reference: str, roots: tuple[Path, ...] | None = None) -> Package:
+    """The package meant by `name`, `name@version` or a folder's path; the newest version where none is given.
+
+    Raises
+    ------
+    PackageUnknownError
+        There is none; the message lists what there is.
+    PackageInvalidError
+        The folder holds no valid manifest.
+    """
+    if (Path(reference) / MANIFEST_NAME).is_file():
+        return read_package(Path(reference))
+    name, _, wanted = reference.partition("@")
+    known = list_packages(roots)
+    matching = [p for p in known if p.manifest.name == name and wanted in ("", p.manifest.version)]
+    if not matching:
+        listed = ", ".join(p.manifest.reference for p in known) or "none"
+        raise PackageUnknownError(
+            f"No model package is called {reference!r}; installed: {listed}.",
+            "Give one of these, a package's folder, or set HISTOSERVE_MODEL_DIR to where yours are.",
+        )
+    return matching[-1]
+
+
+def find_analysis(analysis: str, roots: tuple[Path, ...] | None = None) -> Package:
+    """The newest package that serves an analysis.
+
+    Raises
+    ------
+    PackageUnknownError
+        None does.
+    """
+    matching = [p for p in list_packages(roots) if p.manifest.analysis == analysis]
+    if not matching:
+        known = sorted({p.manifest.analysis for p in list_packages(roots) if p.manifest.analysis})
+        raise PackageUnknownError(
+            f"No installed package serves the analysis {analysis!r}; served: {', '.join(known) or 'none'}.",
+            "Give --package instead, or install a package for it.",
+        )
+    return matching[-1]
+
+
+def read_package(folder: Path) -> Package:
+    """The package in a folder, its manifest validated and its files' paths safe; digests are not checked yet.
+
+    Raises
+    ------
+    PackageInvalidError
+        There is no manifest, or it is not valid, or a file is missing or leads out of the folder.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MANIFEST_LIMIT_BYTES else b""
+        manifest = Manifest.model_validate_json(data)
+    except OSError as error:
+        raise PackageInvalidError(f"{folder.name} holds no {MANIFEST_NAME}.", "Give a package's folder.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PackageInvalidError(f"{folder.name}/{MANIFEST_NAME}: {place}: {first['msg']}.") from error
+    for file in manifest.files:
+        _check_place(folder, file)
+    return Package(folder, manifest, hashlib.sha256(data).hexdigest())
+
+
+def verify_files(package: Package) -> None:
+    """Compare every file with its digest.
+
+    Raises
+    ------
+    PackageTamperedError
+        A file's size or digest is not the manifest's.
+    """
+    for file in package.manifest.files:
+        read_verified(package, file)
+
+
+def read_verified(package: Package, file: FileSpec) -> bytes:
+    """A file's bytes, proven to be the manifest's. What is run is what was checked: both are these bytes.
+
+    Raises
+    ------
+    PackageTamperedError
+        Size or digest differ.
+    """
+    path = package.folder / file.path
+    size = path.stat().st_size
+    data = path.read_bytes() if size == file.size_bytes else b""
+    if size != file.size_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise PackageTamperedError(
+            f"{package.manifest.reference}: {file.path} is not the file its manifest names.",
+            "Install the package again from where you got it.",
+        )
+    return data
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A key that sorts versions by number: 1.10.0 after 1.9.0."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def _package_folders(roots: tuple[Path, ...]) -> Iterator[Path]:
+    for root in roots:
+        yield from sorted(path.parent for path in root.glob(f"*/*/{MANIFEST_NAME}"))
+
+
+def _check_place(folder: Path, file: FileSpec) -> None:
+    path = folder / file.path
+    if not path.is_file():
+        raise PackageInvalidError(f"{folder.name}: the file {file.path} is missing.")
+    if folder.resolve() not in path.resolve().parents:
+        raise PackageInvalidError(f"{folder.name}: {file.path} leads out of the package.")

@@ -1,0 +1,88 @@
+"""Networks on their runtimes. `load_predictor` is the one door: files checked, provider honest, golden tile run."""
+
+from models.errors import PackageInvalidError, ProviderUnavailableError
+from models.golden import check_golden, read_golden
+from models.predictor import Predictor
+from models.registry import Package, read_verified, verify_files
+from models.runtimes.network import Network, Runner
+
+__all__ = ["PROVIDERS", "load_predictor"]
+
+PROVIDERS = {
+    "onnx": ("onnxruntime-cpu", "onnxruntime-cuda", "openvino-cpu"),
+    "torchscript": ("torchscript-cpu", "torchscript-cuda"),
+}
+"""What each kind of weights can run on; the first is the default."""
+
+
+def load_predictor(
+    package: Package,
+    provider: str = "auto",
+    tile_px: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+) -> Predictor:
+    """A network that is proven to be the package's, to run where it was asked to, and to give its golden answer.
+
+    `auto` is the first of `PROVIDERS`: the same on every machine, so that results do not depend on what is installed.
+
+    Raises
+    ------
+    PackageTamperedError, PackageInvalidError, ProviderUnavailableError, GoldenMismatchError
+        As their names say.
+    """
+    verify_files(package)
+    chosen = _choose_provider(package, provider)
+    grid = package.manifest.grid
+    side = (tile_px or grid.tile_px) + 2 * grid.halo_px
+    shape = (batch or grid.batch, side, side, 3)
+    runner = _load(package, "network", chosen, shape, threads)
+    calibrator = None
+    if package.manifest.statistics is not None:
+
+        def calibrator(sample: tuple[int, int, int, int]) -> Runner:
+            return _load(package, "calibrator", chosen, sample, threads)
+
+    predictor = Network(package.manifest, chosen, shape, runner, calibrator)
+    golden = read_golden(package)
+    if golden is not None:
+        check_golden(predictor, golden)
+    return predictor
+
+
+def _choose_provider(package: Package, provider: str) -> str:
+    possible = PROVIDERS[package.manifest.runtime]
+    if provider == "auto":
+        return possible[0]
+    if provider not in possible:
+        raise ProviderUnavailableError(
+            f"{package.manifest.reference} holds {package.manifest.runtime} weights, which {provider} does not run.",
+            f"Ask for one of {', '.join(possible)}.",
+        )
+    return provider
+
+
+def _load(
+    package: Package, role: str, provider: str, shape: tuple[int, int, int, int], threads: int | None
+) -> Runner:
+    manifest = package.manifest
+    file = manifest.file("network" if role == "network" else "calibrator")
+    if file is None:
+        raise PackageInvalidError(f"{manifest.reference} has no file with the role {role}.")
+    data = read_verified(package, file)
+    count, height, width, _ = shape
+    if manifest.input.resize_px is not None:
+        height = width = manifest.input.resize_px
+    if provider.startswith("torchscript"):
+        from models.runtimes.torchscript import load_torchscript
+
+        return load_torchscript(data, provider, threads)
+    if provider.startswith("onnxruntime"):
+        from models.runtimes.onnx_runtime import load_onnx
+
+        return load_onnx(data, provider, {"batch": count, "height": height, "width": width}, threads)
+    from models.runtimes.openvino_cpu import load_openvino
+
+    image = (count, height, width, 3) if manifest.input.layout == "NHWC" else (count, 3, height, width)
+    length = manifest.statistics.length if manifest.statistics and role == "network" else None
+    return load_openvino(data, [image] if length is None else [image, (length,)], threads)

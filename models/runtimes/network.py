@@ -1,0 +1,83 @@
+"""A loaded network: one shape of batches, checked on the way in and on the way out."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InternalError
+from models.manifest import Manifest
+from models.predictor import Batch, Maps, Statistics
+from models.preprocess import to_input
+
+Runner = Callable[[list[NDArray[np.generic]]], list[NDArray[np.float32]]]
+"""Runs a network: its inputs in order to its outputs in order."""
+
+
+class Network:
+    """The `Predictor` of every runtime; they differ in the runner alone."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        provider: str,
+        batch_shape: tuple[int, int, int, int],
+        runner: Runner,
+        load_calibrator: Callable[[tuple[int, int, int, int]], Runner] | None = None,
+    ) -> None:
+        self._manifest = manifest
+        self._provider = provider
+        self._batch_shape = batch_shape
+        self._runner: Runner | None = runner
+        self._load_calibrator = load_calibrator
+
+    @property
+    def manifest(self) -> Manifest:
+        """The package this network came from."""
+        return self._manifest
+
+    @property
+    def provider(self) -> str:
+        """The provider that really runs it."""
+        return self._provider
+
+    @property
+    def batch_shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, 3)."""
+        return self._batch_shape
+
+    def predict(self, batch: Batch, statistics: Statistics | None = None) -> Maps:
+        """Raw outputs by name, float32 (N, C, h, w); see `Predictor.predict`."""
+        if batch.shape != self._batch_shape or batch.dtype != np.uint8:
+            raise ValueError(f"this network takes uint8 {self._batch_shape}, not {batch.dtype} {batch.shape}")
+        if (statistics is None) != (self._manifest.statistics is None):
+            raise ValueError("statistics are given exactly where the manifest declares them")
+        if self._runner is None:
+            raise InternalError("The network was closed.")
+        inputs: list[NDArray[np.generic]] = [to_input(batch, self._manifest.input)]
+        if statistics is not None:
+            inputs.append(statistics)
+        answers = self._runner(inputs)
+        names = [output.name for output in self._manifest.outputs]
+        return {name: _as_map(answer) for name, answer in zip(names, answers, strict=True)}
+
+    def calibrate(self, tiles: Batch) -> Statistics:
+        """The slide's statistics from a sample of its tiles; see `Predictor.calibrate`."""
+        if self._load_calibrator is None or self._manifest.statistics is None:
+            raise ValueError(f"{self._manifest.reference} declares no frozen statistics")
+        runner = self._load_calibrator((tiles.shape[0], tiles.shape[1], tiles.shape[2], 3))
+        statistics = runner([to_input(tiles, self._manifest.input)])[0].astype(np.float32).ravel()
+        if statistics.size != self._manifest.statistics.length:
+            raise InternalError(
+                f"The calibrator gave {statistics.size} statistics, not {self._manifest.statistics.length}."
+            )
+        return statistics
+
+    def close(self) -> None:
+        """Release the network's memory."""
+        self._runner = None
+
+
+def _as_map(answer: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Classifiers answer with (N, C): one map pixel per tile."""
+    return answer[:, :, np.newaxis, np.newaxis] if answer.ndim == 2 else answer

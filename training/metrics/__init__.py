@@ -1,0 +1,1 @@
+"""How close a prediction is to the truth: masks, instances, and intervals around the numbers."""

@@ -1,0 +1,145 @@
+"""Blocks into a pyramid while they are rendered: reduced strips move up level by level, nothing else is kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.phantom.block import BLOCK_PX
+from training.phantom.spec import PhantomSpec, Stain
+from training.phantom.tiff import DEFLATE, JPEG, TILE_PX, PageStyle, PyramidFile, tiles_across
+
+RGB = NDArray[np.uint8]
+REDUCE = 4
+SMALLEST_PX = 512
+MOST_LEVELS = 9
+
+
+@dataclass(frozen=True)
+class EncodedBlock:
+    """One block of one stain, ready to be stored."""
+
+    tiles: tuple[bytes, ...]
+    """Row by row; TILE_PX each."""
+    reduced: RGB
+    """The block at a quarter of its size."""
+
+
+def level_sizes(width_px: int, height_px: int) -> list[tuple[int, int]]:
+    """Sizes of the levels, each a quarter of the one before, down to about a screen."""
+    sizes = [(width_px, height_px)]
+    while max(sizes[-1]) > SMALLEST_PX and min(sizes[-1]) >= REDUCE and len(sizes) < MOST_LEVELS:
+        sizes.append((sizes[-1][0] // REDUCE, sizes[-1][1] // REDUCE))
+    return sizes
+
+
+def encode_block(pixels: RGB, stain: Stain, quality: int) -> EncodedBlock:
+    """The tiles of a block and its quarter."""
+    starts = range(0, BLOCK_PX, TILE_PX)
+    tiles = tuple(encode_tile(pixels[y : y + TILE_PX, x : x + TILE_PX], stain, quality) for y in starts for x in starts)
+    return EncodedBlock(tiles, reduce(pixels, stain))
+
+
+def encode_tile(pixels: RGB, stain: Stain, quality: int) -> bytes:
+    """A tile as JPEG (4:2:0), or deflated without loss where its colours are classes."""
+    import imagecodecs
+
+    tile = np.ascontiguousarray(pixels)
+    if stain == "mask":
+        return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
+    return bytes(imagecodecs.jpeg8_encode(tile, level=quality, subsampling="420"))
+
+
+def reduce(pixels: RGB, stain: Stain) -> RGB:
+    """A quarter of the size: means of 4 x 4 px; of classes, every fourth pixel."""
+    height, width = pixels.shape[0] // REDUCE, pixels.shape[1] // REDUCE
+    if stain == "mask":
+        return np.ascontiguousarray(pixels[REDUCE // 2 :: REDUCE, REDUCE // 2 :: REDUCE][:height, :width])
+    whole = pixels[: height * REDUCE, : width * REDUCE].astype(np.uint16)
+    rows = whole.reshape(height, REDUCE, -1).sum(axis=1, dtype=np.uint16)
+    sums = rows.reshape(height, width, REDUCE, 3).sum(axis=2, dtype=np.uint16)
+    return ((sums + REDUCE * REDUCE // 2) // (REDUCE * REDUCE)).astype(np.uint8)
+
+
+class PyramidSink:
+    """Takes the blocks of one stain row by row and keeps one strip of a tile's height per level.
+
+    Invariant: strips hold `filled` rows of their level since the last row of tiles was stored.
+    """
+
+    def __init__(self, path: Path, spec: PhantomSpec, stain: Stain, glass: RGB) -> None:
+        self._sizes = level_sizes(spec.width_px, spec.height_px)
+        style = PageStyle(DEFLATE if stain == "mask" else JPEG, spec.mpp, describe(spec, stain))
+        self.file = PyramidFile(path, self._sizes, style)
+        self._stain, self._quality, self._glass = stain, spec.quality, glass
+        plain = np.broadcast_to(glass, (TILE_PX, TILE_PX, 3))
+        self._blank = encode_tile(plain, stain, spec.quality)
+        self._strips = [self._empty(level) for level in range(1, len(self._sizes))]
+        self._filled = [0] * len(self._strips)
+        self._rows = [0] * len(self._strips)
+
+    def add_block(self, column: int, row: int, block: EncodedBlock | None) -> None:
+        """Store a block of level 0; None is bare glass."""
+        side = BLOCK_PX // TILE_PX
+        width, height = self._sizes[0]
+        for n in range(side * side):
+            x, y = column * side + n % side, row * side + n // side
+            if x < tiles_across(width) and y < tiles_across(height):
+                self.file.write_tile(0, x, y, block.tiles[n] if block else self._blank, shared=block is None)
+        if block is not None and self._strips:
+            size = BLOCK_PX // REDUCE
+            strip = self._strips[0][self._filled[0] : self._filled[0] + size, column * size : (column + 1) * size]
+            strip[:] = block.reduced[: strip.shape[0], : strip.shape[1]]
+
+    def end_row(self) -> None:
+        """All blocks of a row were added."""
+        self._advance(0, BLOCK_PX // REDUCE)
+
+    def close(self) -> None:
+        """Store what the strips still hold, and the pages."""
+        for n in range(len(self._strips)):
+            if self._filled[n]:
+                self._store(n)
+        self.file.close()
+
+    def _empty(self, level: int) -> RGB:
+        columns = tiles_across(self._sizes[level][0]) + BLOCK_PX // TILE_PX
+        return np.broadcast_to(self._glass, (TILE_PX, columns * TILE_PX, 3)).copy()
+
+    def _advance(self, n: int, rows: int) -> None:
+        if n < len(self._strips):
+            self._filled[n] += rows
+            if self._filled[n] >= TILE_PX:
+                self._store(n)
+
+    def _store(self, n: int) -> None:
+        """Write the strip as a row of tiles and hand its quarter to the next level."""
+        strip, level, row = self._strips[n], n + 1, self._rows[n]
+        width, height = self._sizes[level]
+        if row < tiles_across(height):
+            for column in range(tiles_across(width)):
+                tile = strip[:, column * TILE_PX : (column + 1) * TILE_PX]
+                blank = bool((tile == self._glass).all())
+                data = self._blank if blank else encode_tile(tile, self._stain, self._quality)
+                self.file.write_tile(level, column, row, data, shared=blank)
+        self._rows[n], self._filled[n] = row + 1, 0
+        if level < len(self._strips):
+            upper, start = self._strips[n + 1], self._filled[n + 1]
+            small = reduce(strip, self._stain)
+            wide = min(small.shape[1], upper.shape[1])
+            upper[start : start + TILE_PX // REDUCE, :wide] = small[:, :wide]
+            self._advance(n + 1, TILE_PX // REDUCE)
+        strip[:] = self._glass
+
+
+def describe(spec: PhantomSpec, stain: Stain) -> str:
+    """The first page's description: laid out as Aperio's, so that readers find mpp and objective power."""
+    power = 10.0 / spec.mpp
+    size = f"{spec.width_px}x{spec.height_px}"
+    method = "Deflate/RGB" if stain == "mask" else f"JPEG/RGB Q={spec.quality}"
+    return (
+        f"Aperio compatible slide made by histoserve phantom, not scanned\n{size} [0,0 {size}] "
+        f"({TILE_PX}x{TILE_PX}) {method}|AppMag = {power:.4g}|MPP = {spec.mpp:.6g}"
+        f"|Phantom stain = {stain}|Phantom seed = {spec.seed}|Phantom digest = {spec.digest()}"
+    )

@@ -1,0 +1,119 @@
+"""`histoserve run`: the engine without the service. Same code, same bytes."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import RefusedInputError
+from workers.result import Result
+
+EXAMPLES = """
+Analyse a slide with a model package.
+
+Examples:
+
+    histoserve run slide.svs --package nuclei --out out
+
+    histoserve run slide.svs --package nuclei --out out --mpp 0.5 --json
+
+    histoserve run slide.svs --package ./my-package --out out --provider openvino-cpu --tile 1024
+
+A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result has
+the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
+"""
+
+
+def run(
+    slide: Annotated[Path, typer.Argument(help="The slide: a file, or a folder of DICOM files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the result; made if absent.")],
+    package: Annotated[str | None, typer.Option("--package", help="NAME, NAME@VERSION or a package's folder.")] = None,
+    analysis: Annotated[str | None, typer.Option("--analysis", help="Take the installed package for an analysis.")] = None,
+    mpp: Annotated[float | None, typer.Option("--mpp", help="Micrometres per level-0 pixel; overrides the slide's.")] = None,
+    provider: Annotated[str, typer.Option("--provider", help="auto, onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, ...")] = "auto",
+    tile: Annotated[int | None, typer.Option("--tile", help="Tile side in px, where the network allows another.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Tiles per batch.")] = None,
+    readers: Annotated[int, typer.Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run in spite of a wrong stain; recorded in the result.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw away another run's work in --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+) -> None:  # noqa: D103 - the help text is EXAMPLES
+    from workers.engine.progress import console_report
+    from workers.engine.run import RunRequest, run_slide
+
+    request = RunRequest(
+        slide=slide,
+        package=_choose_package(package, analysis),
+        out=out,
+        mpp=mpp,
+        provider=provider,
+        tile_px=tile,
+        batch=batch,
+        readers=readers,
+        threads=threads,
+        force=force,
+        overwrite=overwrite,
+    )
+    with stop_on_signals() as stop, console_report(sys.stderr) as report:
+        result = run_slide(request, report, stop)
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        _print_result(result, out)
+
+
+run.__doc__ = EXAMPLES
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a run ends between two tiles with its finished bands kept."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _choose_package(package: str | None, analysis: str | None) -> str:
+    if (package is None) == (analysis is None):
+        raise RefusedInputError("Give either --package or --analysis.", "`histoserve models list` shows what is installed.")
+    if package is not None:
+        return package
+    from models.registry import find_analysis
+
+    return find_analysis(str(analysis)).manifest.reference
+
+
+def _print_result(result: Result, out: Path) -> None:
+    console = Console(highlight=False)
+    table = Table(title=f"{result.package.reference} on {result.package.provider}", show_header=False)
+    for name, value in _flat(result.scores):
+        table.add_row(name, value)
+    table.add_row("tissue", f"{result.plan.tissue_mm2:.3f} mm2")
+    table.add_row("tiles", f"{result.plan.tiles_done} of {result.plan.tiles_planned}")
+    table.add_row("seconds", f"{result.seconds['total']:.1f}")
+    console.print(table)
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/] {warning.slug}: {warning.text}")
+    console.print(f"{out / 'overview.png'}\n{out / 'result.json'}\n[bold]{result.notice}[/]", soft_wrap=True)
+
+
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name} {key}".strip())
+    elif isinstance(value, float):
+        yield name, f"{value:.4g}"
+    else:
+        yield name, str(value)

@@ -1,0 +1,154 @@
+"""The keeper: raw outputs of tiles become the stored values of shards, each pixel written once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Manifest, OutputSpec
+from models.postprocess import class_map, image_bytes, probability_bytes
+from models.predictor import Maps
+from workers.engine.checkpoint import BandRecord
+from workers.engine.seams import SeamSums, measure_seams
+from workers.engine.stream import Piece
+from workers.geometry import Box, Frame
+from workers.outputs.maps import MapKind, MapSpec, ShardRecord, chunk_side, fill_of, write_shard
+from workers.plan import Grid, Plan
+
+Stored = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stored map, the output it is made of, and how."""
+
+    spec: MapSpec
+    output: OutputSpec
+    store: Callable[[NDArray[np.float32], OutputSpec], Stored]
+    """Raw (C, h, w) to stored (h, w) or (C, h, w)."""
+
+
+def choose_targets(manifest: Manifest, frame: Frame, grid: Grid) -> tuple[Target, ...]:
+    """The maps a package's outputs are stored as."""
+    targets = []
+    for output in manifest.outputs:
+        store = {"classes": class_map, "image": image_bytes, "heat": probability_bytes}[output.kind]
+        targets.append(Target(_map_spec(output, output.kind, frame, grid), output, store))
+        if output.kind == "classes" and output.keep_probabilities:
+            targets.append(Target(_map_spec(output, "probabilities", frame, grid), output, probability_bytes))
+    return tuple(targets)
+
+
+def _map_spec(output: OutputSpec, kind: MapKind, frame: Frame, grid: Grid) -> MapSpec:
+    shard_px = grid.shard_px // output.stride_px
+    return MapSpec(
+        name=f"{output.name}-probabilities" if kind == "probabilities" else output.name,
+        kind=kind,
+        channels=1 if kind == "classes" else output.channels,
+        stride_px=output.stride_px,
+        width_px=-(-frame.width_px // output.stride_px),
+        height_px=-(-frame.height_px // output.stride_px),
+        shard_px=shard_px,
+        chunk_px=chunk_side(shard_px),
+        fill=fill_of(kind),
+        classes=output.classes,
+    )
+
+
+class Keeper:
+    """Stitches the shard at hand, writes it when its last tile came, and commits a band after its last shard.
+
+    Called from one thread, in the order of the plan: one shard per map is in memory at any time.
+    """
+
+    def __init__(
+        self, plan: Plan, targets: tuple[Target, ...], folder: Path, commit: Callable[[BandRecord], None]
+    ) -> None:
+        self._plan = plan
+        self._targets = targets
+        self._folder = folder
+        self._commit = commit
+        self._canvas: dict[str, Stored] = {}
+        self._shards: list[ShardRecord] = []
+        self._seams: dict[str, SeamSums] = {}
+        self._tiles = 0
+
+    def __call__(self, pieces: list[Piece], maps: Maps) -> None:
+        """Keep the pieces of one batch; `maps` holds raw outputs (N, C, h, w), one row per piece."""
+        for row, piece in enumerate(pieces):
+            for target in self._targets:
+                self._paste(target, piece, maps[target.output.name][row])
+            self._tiles += 1
+            if piece.ends_shard:
+                self._finish_shard(piece.shard)
+            if piece.ends_band:
+                self._finish_band(piece.band.index)
+
+    def _paste(self, target: Target, piece: Piece, raw: NDArray[np.float32]) -> None:
+        stride = target.spec.stride_px
+        keep = _clip(piece.tile.keep.divide(stride), target.spec)
+        inset = target.output.inset_px
+        origin = piece.tile.read.grow(-inset)
+        at = keep.shift(-origin.x // stride, -origin.y // stride)
+        values = target.store(raw[:, at.y : at.bottom, at.x : at.right], target.output)
+        canvas = self._canvas_of(target, piece.shard)
+        corner = self._shard_box(target, piece.shard)
+        inside = keep.shift(-corner.x, -corner.y)
+        place = canvas[..., inside.y : inside.bottom, inside.x : inside.right]
+        tissue = self._tissue(target, keep)
+        np.copyto(place, values, where=tissue)
+
+    def _tissue(self, target: Target, box: Box) -> NDArray[np.bool_]:
+        stride = target.spec.stride_px
+        frame_box = Box(box.x * stride, box.y * stride, box.width * stride, box.height * stride)
+        return self._plan.tissue_pixels(frame_box, stride)
+
+    def _canvas_of(self, target: Target, shard: tuple[int, int]) -> Stored:
+        if target.spec.name not in self._canvas:
+            box = self._shard_box(target, shard)
+            self._canvas[target.spec.name] = np.full(
+                target.spec.shape(box.width, box.height), target.spec.fill, np.uint8
+            )
+        return self._canvas[target.spec.name]
+
+    def _shard_box(self, target: Target, shard: tuple[int, int]) -> Box:
+        return _clip(self._plan.shard_box(*shard).divide(target.spec.stride_px), target.spec)
+
+    def _finish_shard(self, shard: tuple[int, int]) -> None:
+        for target in self._targets:
+            values = self._canvas.pop(target.spec.name)
+            self._add_seams(target, shard, values)
+            record = write_shard(self._folder, target.spec, *shard, values)
+            if record is not None:
+                self._shards.append(record)
+
+    def _add_seams(self, target: Target, shard: tuple[int, int], values: Stored) -> None:
+        if target.spec.kind == "classes":
+            return
+        box = self._shard_box(target, shard)
+        borders = tuple(
+            [line - start for line in _tile_lines(self._plan.grid, axis, target.spec.stride_px, start, stop)]
+            for axis, start, stop in ((0, box.x, box.right), (1, box.y, box.bottom))
+        )
+        planes = values if values.ndim == 3 else values[np.newaxis]
+        sums = measure_seams(planes, self._tissue(target, box), (borders[0], borders[1]))
+        self._seams[target.spec.name] = self._seams.get(target.spec.name, SeamSums()) + sums
+
+    def _finish_band(self, index: int) -> None:
+        record = BandRecord(index, self._tiles, tuple(self._shards), dict(self._seams))
+        self._shards, self._seams, self._tiles = [], {}, 0
+        self._commit(record)
+
+
+def _clip(box: Box, spec: MapSpec) -> Box:
+    return box.intersect(Box(0, 0, spec.width_px, spec.height_px))
+
+
+def _tile_lines(grid: Grid, axis: int, stride_px: int, start: int, stop: int) -> range:
+    """Map columns (axis 0) or rows (axis 1) strictly inside [start, stop) at which a tile begins."""
+    step = grid.tile_px // stride_px
+    origin = (grid.origin_x, grid.origin_y)[axis] // stride_px
+    first = origin + ((start - origin) // step + 1) * step
+    return range(first, stop, step)

@@ -1,0 +1,163 @@
+"""The pipeline: readers in threads, batches, the network, and one keeper that stitches and commits, side by side.
+
+Three stages joined by bounded queues:
+
+* reader threads decode tiles ahead of the network (`Window` bounds how far);
+* the calling thread makes batches of one fixed shape and runs the network;
+* one keeper thread turns raw outputs into stored values, writes each kept box once, and commits whole bands.
+
+A failure in any stage stops the others and is the one that is raised: the first wins.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import HistoserveError
+from models.predictor import Batch, Maps, Predictor, Statistics
+from workers.engine.stopwatch import Stopwatch
+from workers.plan import Band, Plan, Tile
+from workers.slides.slide import RGB, Slide
+
+KEEPER_BATCHES = 3
+"""Batches of raw outputs that may wait for the keeper."""
+
+
+class StoppedError(HistoserveError):
+    """The run was asked to stop; finished bands are kept."""
+
+    slug = "stopped"
+    title = "The run was stopped"
+    blame = "user_error"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A tile of the stream, and what it completes."""
+
+    band: Band
+    shard: tuple[int, int]
+    tile: Tile
+    ends_shard: bool
+    ends_band: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What the pipeline runs on: one slide, one plan, one network."""
+
+    slide: Slide
+    plan: Plan
+    predictor: Predictor
+    prepare: Callable[[RGB], RGB]
+    """Applied to each tile in the reader threads: the slide's stain normalisation, or nothing."""
+    statistics: Statistics | None
+    readers: int
+    stopwatch: Stopwatch
+    stop: threading.Event
+
+
+Keep = Callable[[list[Piece], Maps], None]
+"""Takes the pieces of one batch and the raw outputs, one row per piece; called in order from one thread."""
+
+
+def run_stream(stream: Stream, bands: Iterable[Band], keep: Keep) -> None:
+    """Run every tile of `bands` through the network and hand it to `keep`, in order.
+
+    Raises
+    ------
+    StoppedError
+        `stream.stop` was set.
+    HistoserveError
+        Whatever went wrong first in any of the stages.
+    """
+    with ThreadPoolExecutor(stream.readers, "reader") as readers, ThreadPoolExecutor(1, "keeper") as keeper:
+        try:
+            _run(stream, bands, keep, readers, keeper)
+        except BaseException:
+            stream.stop.set()
+            readers.shutdown(cancel_futures=True)
+            keeper.shutdown(cancel_futures=True)
+            raise
+
+
+def _run(
+    stream: Stream, bands: Iterable[Band], keep: Keep, readers: ThreadPoolExecutor, keeper: ThreadPoolExecutor
+) -> None:
+    waiting: deque[Future[None]] = deque()
+    for pieces, batch in _batches(stream, _read_ahead(stream, _pieces(stream.plan, bands), readers)):
+        with stream.stopwatch.stage("infer"):
+            maps = stream.predictor.predict(batch, stream.statistics)
+        waiting.append(keeper.submit(_keep, stream, keep, pieces, maps))
+        # Waiting for the oldest one bounds the memory and brings the keeper's failure here.
+        while len(waiting) > KEEPER_BATCHES or (waiting and waiting[0].done()):
+            with stream.stopwatch.stage("wait for keeper"):
+                waiting.popleft().result()
+    for future in waiting:
+        future.result()
+
+
+def _keep(stream: Stream, keep: Keep, pieces: list[Piece], maps: Maps) -> None:
+    with stream.stopwatch.stage("keep"):
+        keep(pieces, maps)
+
+
+def _pieces(plan: Plan, bands: Iterable[Band]) -> Iterator[Piece]:
+    for band in bands:
+        tiles = list(plan.band_tiles(band))
+        following = chain((shard for shard, _ in tiles[1:]), (None,))
+        for (shard, tile), after in zip(tiles, following, strict=True):
+            yield Piece(band, shard, tile, ends_shard=after != shard, ends_band=after is None)
+
+
+def _read_ahead(
+    stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor
+) -> Iterator[tuple[Piece, RGB]]:
+    """Each piece with its pixels, in order; tiles of about two batches are read ahead."""
+    window = 2 * stream.predictor.batch_shape[0] + stream.readers
+    pending: deque[tuple[Piece, Future[RGB]]] = deque()
+    for piece in pieces:
+        pending.append((piece, readers.submit(_read, stream, piece.tile)))
+        if len(pending) >= window:
+            yield _take(stream, pending)
+    while pending:
+        yield _take(stream, pending)
+
+
+def _take(stream: Stream, pending: deque[tuple[Piece, Future[RGB]]]) -> tuple[Piece, RGB]:
+    piece, future = pending.popleft()
+    with stream.stopwatch.stage("wait for reader"):
+        return piece, future.result()
+
+
+def _read(stream: Stream, tile: Tile) -> RGB:
+    if stream.stop.is_set():
+        raise StoppedError("The run was stopped.", "Start it again with the same arguments to go on.")
+    with stream.stopwatch.stage("read"):
+        pixels = stream.slide.read(tile.read, stream.plan.frame.mpp)
+    with stream.stopwatch.stage("prepare"):
+        return stream.prepare(pixels)
+
+
+def _batches(stream: Stream, tiles: Iterable[tuple[Piece, RGB]]) -> Iterator[tuple[list[Piece], Batch]]:
+    """Batches of the network's one shape. None spans two bands, so a band's bytes do not depend on its neighbours."""
+    size = stream.predictor.batch_shape[0]
+    pieces: list[Piece] = []
+    batch = _empty_batch(stream)
+    for piece, pixels in tiles:
+        batch[len(pieces)] = pixels
+        pieces.append(piece)
+        if len(pieces) == size or piece.ends_band:
+            yield pieces, batch
+            pieces, batch = [], _empty_batch(stream)
+
+
+def _empty_batch(stream: Stream) -> NDArray[np.uint8]:
+    # White, as the glass outside of the slide: a short batch is filled up with it and its answers are dropped.
+    return np.full(stream.predictor.batch_shape, 255, dtype=np.uint8)

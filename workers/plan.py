@@ -1,0 +1,218 @@
+"""The plan of a run: which tiles are read, what each keeps, and which bands own which output shards.
+
+Three grids, all anchored at the frame's origin:
+
+* *cells* (`cell_px`, about 128 px) say where tissue is; what is written never depends on anything finer or coarser;
+* *shards* (`shard_px`, about 2048 px) are the files of the output maps; a band owns whole shards, so that two workers
+  never share a file;
+* *tiles* (`tile_px`, the network's choice) are cut by the shards; each keeps its part of the tissue and is read with
+  a halo around it, always at the same size and always on the network's stride grid.
+
+The kept boxes partition the tissue: each tissue pixel is kept by exactly one tile.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import GridSpec, OutputSpec
+from workers.geometry import Box, Frame, round_up
+
+SHARD_PX = 2048
+CELL_PX = 128
+MIN_SHARD_MAP_PX = 64
+"""A shard of a coarse map holds at least this many map pixels on a side: no millions of tiny files."""
+BAND_SHARDS = 2
+"""A band ends once it holds the tissue of this many full shards."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A unit of computation, in frame px."""
+
+    read: Box
+    keep: Box
+
+
+@dataclass(frozen=True)
+class Band:
+    """A unit of checkpoint, retry and sharing: consecutive shards, row by row."""
+
+    index: int
+    shards: tuple[tuple[int, int], ...]
+    """(column, row) of each shard that holds tissue."""
+    tissue_px: int
+    """Tissue pixels of the frame in the band."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The sizes a plan is made of, all in frame px."""
+
+    tile_px: int
+    halo_px: int
+    align_px: int
+    cell_px: int
+    shard_px: int
+    origin_x: int = 0
+    origin_y: int = 0
+    """Where the tile grid begins; results do not depend on it."""
+
+    @property
+    def read_px(self) -> int:
+        """Side of the box a tile is read with."""
+        return self.tile_px + 2 * self.halo_px
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that is decided before the first pixel is computed."""
+
+    frame: Frame
+    grid: Grid
+    cells: NDArray[np.bool_]
+    """Tissue cells, (rows, columns)."""
+    bands: tuple[Band, ...]
+
+    @property
+    def tissue_px(self) -> int:
+        """Tissue pixels over all bands."""
+        return sum(band.tissue_px for band in self.bands)
+
+    def shard_box(self, column: int, row: int) -> Box:
+        """The frame px a shard owns; the last ones reach to the stride grid behind the frame's edge."""
+        side = self.grid.shard_px
+        return Box(column * side, row * side, side, side).intersect(aligned_box(self.frame, self.grid.align_px))
+
+    def shard_tiles(self, column: int, row: int) -> Iterator[Tile]:
+        """The tiles of one shard, row by row."""
+        shard = self.shard_box(column, row)
+        grid = self.grid
+        for y in _grid_starts(shard.y, shard.bottom, grid.tile_px, grid.origin_y):
+            for x in _grid_starts(shard.x, shard.right, grid.tile_px, grid.origin_x):
+                square = Box(x, y, grid.tile_px, grid.tile_px)
+                keep = self.tissue_bounds(square.intersect(shard))
+                if not keep.is_empty:
+                    yield Tile(read=square.grow(grid.halo_px), keep=keep)
+
+    def band_tiles(self, band: Band) -> Iterator[tuple[tuple[int, int], Tile]]:
+        """((shard column, shard row), tile) of a band, shard by shard."""
+        for shard in band.shards:
+            for tile in self.shard_tiles(*shard):
+                yield shard, tile
+
+    def count_tiles(self) -> int:
+        """Number of tiles the plan reads."""
+        return sum(1 for band in self.bands for _ in self.band_tiles(band))
+
+    def tissue_bounds(self, box: Box) -> Box:
+        """The smallest part of `box` that holds all its tissue; empty where it holds none."""
+        rows, columns, cells = self._cells_of(box)
+        if not cells.any():
+            return Box(box.x, box.y, 0, 0)
+        hit_rows, hit_columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+        side = self.grid.cell_px
+        x, y = (columns + int(hit_columns[0])) * side, (rows + int(hit_rows[0])) * side
+        right, bottom = (columns + int(hit_columns[-1]) + 1) * side, (rows + int(hit_rows[-1]) + 1) * side
+        return Box(x, y, right - x, bottom - y).intersect(box)
+
+    def tissue_pixels(self, box: Box, stride_px: int = 1) -> NDArray[np.bool_]:
+        """Which map pixels of `box` are tissue, (box.height / stride, box.width / stride)."""
+        rows, columns, cells = self._cells_of(box)
+        side = self.grid.cell_px
+        ys = (np.arange(box.y, box.bottom, stride_px) // side) - rows
+        xs = (np.arange(box.x, box.right, stride_px) // side) - columns
+        return cells[np.ix_(ys, xs)]
+
+    def _cells_of(self, box: Box) -> tuple[int, int, NDArray[np.bool_]]:
+        side = self.grid.cell_px
+        top, left = box.y // side, box.x // side
+        return top, left, self.cells[top : -(-box.bottom // side), left : -(-box.right // side)]
+
+
+def aligned_box(frame: Frame, align_px: int) -> Box:
+    """The frame's box, its right and lower side moved out to the stride grid."""
+    return Box(0, 0, round_up(frame.width_px, align_px), round_up(frame.height_px, align_px))
+
+
+def choose_grid(spec: GridSpec, outputs: tuple[OutputSpec, ...], tile_px: int | None = None) -> Grid:
+    """The grid a package runs on; `tile_px` overrides its tile where the network is not bound to one size.
+
+    Raises
+    ------
+    ValueError
+        The tile is not on the network's stride grid, or the network runs at one size only.
+    """
+    tile = tile_px or spec.tile_px
+    if tile % spec.align_px or tile <= 0:
+        raise ValueError(f"tile {tile} px is not a multiple of the network's stride grid of {spec.align_px} px")
+    if spec.fixed_tile and tile != spec.tile_px:
+        raise ValueError(f"this network runs with tiles of {spec.tile_px} px only, not {tile}")
+    coarsest = max(output.stride_px for output in outputs)
+    return Grid(
+        tile_px=tile,
+        halo_px=spec.halo_px,
+        align_px=spec.align_px,
+        cell_px=round_up(CELL_PX, spec.align_px),
+        shard_px=round_up(max(SHARD_PX, MIN_SHARD_MAP_PX * coarsest), spec.align_px),
+    )
+
+
+def make_plan(frame: Frame, grid: Grid, cells: NDArray[np.bool_]) -> Plan:
+    """The plan for a frame whose tissue is given on the grid's cells.
+
+    Parameters
+    ----------
+    cells
+        bool, (rows, columns) of `cell_shape(frame, grid)`.
+    """
+    if cells.shape != cell_shape(frame, grid):
+        raise ValueError(f"tissue cells have shape {cells.shape}, the grid has {cell_shape(frame, grid)}")
+    bare = Plan(frame=frame, grid=grid, cells=cells, bands=())
+    return Plan(frame=frame, grid=grid, cells=cells, bands=tuple(_bands(bare)))
+
+
+def cell_shape(frame: Frame, grid: Grid) -> tuple[int, int]:
+    """(rows, columns) of the tissue cells that cover the frame."""
+    box = aligned_box(frame, grid.align_px)
+    return -(-box.height // grid.cell_px), -(-box.width // grid.cell_px)
+
+
+def _bands(plan: Plan) -> Iterator[Band]:
+    limit = BAND_SHARDS * plan.grid.shard_px**2
+    box = aligned_box(plan.frame, plan.grid.align_px)
+    rows, columns = math.ceil(box.height / plan.grid.shard_px), math.ceil(box.width / plan.grid.shard_px)
+    index, shards, tissue = 0, [], 0
+    for row in range(rows):
+        for column in range(columns):
+            found = _count_tissue(plan, plan.shard_box(column, row))
+            if found and shards and tissue + found > limit:
+                yield Band(index=index, shards=tuple(shards), tissue_px=tissue)
+                index, shards, tissue = index + 1, [], 0
+            if found:
+                shards.append((column, row))
+                tissue += found
+    if shards:
+        yield Band(index=index, shards=tuple(shards), tissue_px=tissue)
+
+
+def _count_tissue(plan: Plan, box: Box) -> int:
+    """Tissue pixels in a box, without making the pixels."""
+    top, left, cells = plan._cells_of(box)
+    heights = _cell_lengths(box.y, box.bottom, top, cells.shape[0], plan.grid.cell_px)
+    widths = _cell_lengths(box.x, box.right, left, cells.shape[1], plan.grid.cell_px)
+    return int(heights @ cells.astype(np.int64) @ widths)
+
+
+def _cell_lengths(start: int, stop: int, first: int, count: int, side: int) -> NDArray[np.int64]:
+    edges = np.arange(first, first + count + 1, dtype=np.int64) * side
+    return np.diff(np.clip(edges, start, stop))
+
+
+def _grid_starts(start: int, stop: int, step: int, origin: int) -> range:
+    """Grid lines whose tile meets [start, stop)."""
+    first = origin + (start - origin) // step * step
+    return range(first, stop, step)

@@ -1,0 +1,43 @@
+"""A fence around the parsers of others: whatever they raise on a bad file becomes an error of ours."""
+
+import logging
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from xml.etree.ElementTree import ParseError
+
+from models.errors import SlideUnreadableError
+
+PARSER_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    ParseError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What parsers were seen to raise on damaged files. Not MemoryError: the child's limit turns that into a refusal."""
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Silence another library's warnings while it parses, and name its failure as `SlideUnreadableError`.
+
+    The library's own message is kept out of ours: it may quote the file.
+    """
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except PARSER_FAILURES as error:
+            raise SlideUnreadableError(
+                f"The {what} cannot be parsed ({type(error).__name__}).",
+                "Check that the file opens in its scanner's viewer, and copy it again.",
+            ) from error

@@ -1,0 +1,82 @@
+"""One level of a pyramid as a grid of tiles that are decoded when a box needs them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.geometry import Box
+from workers.slides.slide import RGB
+from workers.slides.tile_cache import TileCache
+
+WHITE = 255
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Where the tiles of a level lie: row by row from the origin of the scanned image."""
+
+    image: Box
+    """The scanned image in px of the level; the level is white around it."""
+    tile_width_px: int
+    tile_height_px: int
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a row."""
+        return -(-self.image.width // self.tile_width_px)
+
+    @property
+    def rows(self) -> int:
+        """Rows of tiles."""
+        return -(-self.image.height // self.tile_height_px)
+
+    def tiles_of(self, box: Box) -> Iterator[tuple[int, Box]]:
+        """Index and box (level px, clipped to the image) of each tile that meets `box`."""
+        part = box.intersect(self.image)
+        if part.is_empty:
+            return
+        left, top = part.x - self.image.x, part.y - self.image.y
+        for row in range(top // self.tile_height_px, (top + part.height - 1) // self.tile_height_px + 1):
+            for column in range(left // self.tile_width_px, (left + part.width - 1) // self.tile_width_px + 1):
+                yield row * self.columns + column, self._box_of(column, row)
+
+    def _box_of(self, column: int, row: int) -> Box:
+        x, y = column * self.tile_width_px, row * self.tile_height_px
+        width = min(self.tile_width_px, self.image.width - x)
+        height = min(self.tile_height_px, self.image.height - y)
+        return Box(self.image.x + x, self.image.y + y, width, height)
+
+
+class TiledLevel:
+    """Pixels of a level whose tiles `decode` makes (None: the file holds no such tile); the cache is shared."""
+
+    def __init__(self, index: int, grid: TileGrid, decode: Callable[[int], RGB | None], cache: TileCache) -> None:
+        self.index = index
+        self.grid = grid
+        self._decode = decode
+        self._cache = cache
+        self._blank = np.full((1, 1, 3), WHITE, np.uint8)
+
+    def tile(self, number: int) -> RGB:
+        """Decoded tile `number`; 1x1 px of white, to be broadcast, where the file holds none."""
+        return self._cache.get((self.index, number), lambda: self._make(number))
+
+    def _make(self, number: int) -> RGB:
+        tile = self._decode(number)
+        return self._blank if tile is None else tile
+
+    def read(self, box: Box) -> RGB:
+        """The pixels of `box` (level px), white outside of the image; always a fresh array."""
+        if self.grid.image.contains(box):
+            out = np.empty((box.height, box.width, 3), np.uint8)
+        else:
+            out = np.full((box.height, box.width, 3), WHITE, np.uint8)
+        for number, place in self.grid.tiles_of(box):
+            part = place.intersect(box)
+            pixels = self.tile(number)
+            if pixels is not self._blank:
+                y, x = part.y - place.y, part.x - place.x
+                pixels = pixels[y : y + part.height, x : x + part.width]
+            out[part.y - box.y : part.bottom - box.y, part.x - box.x : part.right - box.x] = pixels
+        return out
