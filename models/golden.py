@@ -49,7 +49,7 @@ def run_golden(predictor: Predictor, tile: NDArray[np.uint8], statistics: Statis
     batch[0, : cut.shape[0], : cut.shape[1]] = cut
     raw = predictor.predict(batch, statistics)
     grid = predictor.manifest.grid
-    whole = cut.shape[:2] == (height, width)
+    whole = tile.shape[:2] == (height, width)
     return {o.name: _comparable(raw[o.name][0], o, grid, cut.shape[:2], whole) for o in predictor.manifest.outputs}
 
 

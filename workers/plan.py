@@ -185,7 +185,8 @@ def _bands(plan: Plan) -> Iterator[Band]:
     limit = BAND_SHARDS * plan.grid.shard_px**2
     box = aligned_box(plan.frame, plan.grid.align_px)
     rows, columns = math.ceil(box.height / plan.grid.shard_px), math.ceil(box.width / plan.grid.shard_px)
-    index, shards, tissue = 0, [], 0
+    index, tissue = 0, 0
+    shards: list[tuple[int, int]] = []
     for row in range(rows):
         for column in range(columns):
             found = _count_tissue(plan, plan.shard_box(column, row))
@@ -209,7 +210,8 @@ def _count_tissue(plan: Plan, box: Box) -> int:
 
 def _cell_lengths(start: int, stop: int, first: int, count: int, side: int) -> NDArray[np.int64]:
     edges = np.arange(first, first + count + 1, dtype=np.int64) * side
-    return np.diff(np.clip(edges, start, stop))
+    clipped = np.clip(edges, start, stop)
+    return clipped[1:] - clipped[:-1]
 
 
 def _grid_starts(start: int, stop: int, step: int, origin: int) -> range:

@@ -1,11 +1,12 @@
 """TorchScript networks, accepted only as files whose digest the manifest names."""
 
 import io
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ProviderUnavailableError
+from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.runtimes.network import Runner
 
 
@@ -18,6 +19,8 @@ def load_torchscript(data: bytes, provider: str, threads: int | None) -> Runner:
     ------
     ProviderUnavailableError
         torch is not installed, or there is no CUDA device.
+    PackageInvalidError
+        The file is no TorchScript archive.
     """
     try:
         import torch
@@ -32,7 +35,13 @@ def load_torchscript(data: bytes, provider: str, threads: int | None) -> Runner:
         )
     if threads:
         torch.set_num_threads(threads)
-    network = torch.jit.load(io.BytesIO(data), map_location=device).eval()
+    with warnings.catch_warnings():
+        # torch deprecates TorchScript itself; the archives of the zoos are what they are.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            network = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise PackageInvalidError("The network is no TorchScript archive that torch can load.") from error
 
     def run(inputs: list[NDArray[np.generic]]) -> list[NDArray[np.float32]]:
         with torch.inference_mode():

@@ -132,9 +132,7 @@ def spec(**changes: object) -> GridSpec:
 
 def output(stride: int) -> OutputSpec:
     one = ClassSpec(name="a", colour=(0, 0, 0))
-    return OutputSpec(
-        name="o", kind="classes", activation="softmax", channels=1, stride_px=stride, classes=(one,)
-    )
+    return OutputSpec(name="o", kind="classes", activation="softmax", channels=1, stride_px=stride, classes=(one,))
 
 
 def test_a_fine_map_has_shards_of_2048_and_a_coarse_one_keeps_64_map_pixels() -> None:

@@ -91,7 +91,7 @@ def _with_traits(nuclei: Nuclei, traits: Floats, tissue: Tissue) -> Nuclei:
         nuclei,
         major=nuclei.major * size,
         minor=nuclei.minor * size,
-        dark=nuclei.dark * np.exp(np.array(DARK_SPREAD)[nuclei.kind] * traits[1]),
+        dark=nuclei.dark * np.exp(np.array(DARK_SPREAD)[nuclei.kind] * traits[1] - 0.16 * (nuclei.soft - 0.35)),
         coarse=nuclei.coarse * np.exp(COARSE_SPREAD * traits[2]),
         nucleolus=np.where(tumour, np.clip(0.22 + 0.2 * traits[3], 0.0, 1.0), 0.0),
     )
@@ -125,5 +125,3 @@ def _figures(nuclei: Nuclei, u: Floats) -> Nuclei:
         nucleolus=np.where(nuclei.special, 0.0, nuclei.nucleolus),
         soft=np.where(nuclei.special, 0.35, nuclei.soft),
     )
-
-

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from training.phantom.chance import Floats, stream
 from training.phantom.noise import FIBRE_PITCH_UM, FIBRE_SHAPE, Textures, smooth_noise, textures
 from training.phantom.nucleus import LARGEST_UM, Nuclei
+from training.phantom.pen import ink_depth_um
 from training.phantom.placing import TUMOUR_LATTICE, nuclei_in
 from training.phantom.section import is_moved, to_slide, to_tissue
 from training.phantom.spec import PhantomSpec, Section
@@ -36,6 +37,8 @@ class Block:
     """Borders of cells, walls of fat cells."""
     fine: Map
     medium: Map
+    ink: Map | None
+    """How much of the pixel a pen covers, 0 to 1; None where there is none."""
 
 
 def coarse_step(mpp: float) -> int:
@@ -53,13 +56,14 @@ def block_at(spec: PhantomSpec, section: Section, x_px: int, y_px: int, halo_px:
     left, top = x_px - halo_px, y_px - halo_px
     x, y = _coarse_points(spec, section, (left, top, side), step)
     tissue = tissue_at(spec, x, y)
-    if tissue.depth.max() < GLASS_UM:
+    ink = ink_depth_um(spec, x, y) if spec.pen else np.full_like(x, GLASS_UM)
+    if max(tissue.depth.max(), ink.max()) < GLASS_UM + 0.1:
         return None
     grain = textures(spec.seed, spec.mpp)
     canvas = Canvas.blank(left, top, (side, side), spec.mpp)
     nuclei, at = _nuclei_around(spec, section, canvas)
     stamp(canvas, nuclei, at, grain, spec.seed)
-    return _matter(spec, canvas, nuclei, _Fields(tissue, x, y, step, grain))
+    return _matter(spec, canvas, nuclei, _Fields(tissue, x, y, step, grain, ink))
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Fields:
     y_um: Floats
     step: int
     grain: Textures
+    ink: Floats
 
 
 def _coarse_points(
@@ -124,7 +129,11 @@ def _matter(spec: PhantomSpec, canvas: Canvas, nuclei: Nuclei, fields: _Fields) 
     medium = grain.window(grain.medium, canvas.x_px, canvas.y_px, width, height)
     inside = _soft(enlarge(tissue.depth.clip(-80, 80), fields.step) + 2.5 * medium, 4.0)
     nest = enlarge(tissue.nest, fields.step)
-    hollow = _soft(enlarge(tissue.lumen, fields.step) + 0.8 * medium, 1.6) if tissue.lumen.max() > -4 else np.zeros_like(nest)
+    hollow = (
+        _soft(enlarge(tissue.lumen, fields.step) + 0.8 * medium, 1.6)
+        if tissue.lumen.max() > -4
+        else np.zeros_like(nest)
+    )
     fat, walls = _fat(fields, medium, nest)
     within = _soft(nest + 0.35 * medium, 1.8)
     cell = within * (1 - hollow)
@@ -143,6 +152,7 @@ def _matter(spec: PhantomSpec, canvas: Canvas, nuclei: Nuclei, fields: _Fields) 
         membrane=inside * membrane,
         fine=fine,
         medium=medium,
+        ink=_soft(enlarge(fields.ink.clip(-90, 90), fields.step), 12.0) if fields.ink.max() > GLASS_UM else None,
     )
 
 
@@ -155,6 +165,7 @@ def _soft(distance: Map, width_um: float) -> Map:
 def _granular(fields: _Fields, fine: Map, medium: Map) -> Map:
     mottle = enlarge(fields.tissue.mottle, fields.step)
     granules: Map = np.clip(1.0 + 0.14 * fine + 0.17 * medium + 0.13 * mottle, 0.1, 1.9)
+    granules += 0.16 * np.clip(1.0 - 2.4 * np.abs(medium), 0.0, 1.0)
     granules *= np.clip((1.75 - mottle - 0.2 * medium) / 0.3, 0.12, 1.0)
     return granules
 
@@ -163,7 +174,7 @@ def _fat(fields: _Fields, medium: Map, nest: Map) -> tuple[Map, Map]:
     """How much is fat, and the thin walls in it."""
     if fields.tissue.fat.max() < -6:
         return np.zeros_like(nest), np.zeros_like(nest)
-    fat = _soft(enlarge(fields.tissue.fat.clip(-40, 60), fields.step) + medium, 3.0)
+    fat = _soft(enlarge(fields.tissue.fat.clip(-40, 60), fields.step) + 0.3 * medium, 3.0)
     wall = enlarge(fields.tissue.wall.clip(0, 12), fields.step)
     return fat, np.clip(1.35 - wall / 1.3, 0.0, 1.0) * np.clip(0.75 + 0.25 * medium, 0.2, 1.3)
 
@@ -186,10 +197,10 @@ def _strands(fields: _Fields, fine: Map, medium: Map) -> Map:
     bundles, threads = (b + (a - b) * turn for a, b in zip(first, second, strict=True))
     density = enlarge(tissue.collagen, fields.step)
     mottle = enlarge(tissue.mottle, fields.step)
-    bundle = _soft(bundles + 0.55 * density + 0.3 * threads + 0.1 * medium + 0.15, 0.9)
+    bundle = _soft(bundles + 0.55 * density + 0.3 * threads + 0.12 * medium + 0.12, 1.3)
     holes = np.clip(0.75 + 0.45 * mottle + 0.3 * density, 0.06, 1.0)
     dense = np.clip(0.80 + 0.13 * threads + 0.06 * density + 0.05 * fine, 0.3, 1.2)
-    loose = np.clip(0.20 + 0.15 * threads + 0.07 * medium, 0.02, 0.6) * holes
+    loose = np.clip(0.27 + 0.14 * threads + 0.09 * medium, 0.04, 0.6) * holes
     return loose + (dense - loose) * bundle
 
 

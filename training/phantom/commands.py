@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Whole-slide phantoms: synthetic slides with the exact truth of every nucleus. Research use only.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
 )
 Number = TypeVar("Number", int, float)
 MAKE_HELP = """Write a phantom slide, in one or several stains, and its truth.
@@ -35,8 +36,12 @@ PICTURE_HELP = """Write a region of a phantom as PNG, without making the slide.
 
 Example: `histoserve phantom picture look.png --stain ki67 --seed 7 --at 5000,5000 --size 1024,768`
 """
-StainOption = Annotated[list[str], typer.Option("--stain", help="he, ki67, phh3, hematoxylin, dapi, lap2, marker, mask.")]
-Setting = Annotated[list[str], typer.Option("--set", help="Any other field of the spec, as name=value: --set ki67=0.4.")]
+StainOption = Annotated[
+    list[str], typer.Option("--stain", help="he, ki67, phh3, hematoxylin, dapi, lap2, marker, mask.")
+]
+Setting = Annotated[
+    list[str], typer.Option("--set", help="Any other field of the spec, as name=value: --set ki67=0.4.")
+]
 
 
 @app.callback()
@@ -147,5 +152,7 @@ def _tell(summary: dict[str, Any], slides: list[Path], as_json: bool) -> None:
         typer.echo(json.dumps(summary))
         return
     truth = summary["truth"]
-    typer.echo(f"{', '.join(str(p) for p in slides)}: {truth['nuclei']} nuclei, {truth['mitoses']} mitoses, "
-               f"Ki-67 index {truth['ki67_index'] or 0:.3f}, {summary['seconds']} s")
+    typer.echo(
+        f"{', '.join(str(p) for p in slides)}: {truth['nuclei']} nuclei, {truth['mitoses']} mitoses, "
+        f"Ki-67 index {truth['ki67_index'] or 0:.3f}, {summary['seconds']} s"
+    )

@@ -20,25 +20,39 @@ def draw_figure(nucleus: Nuclei, u: Map, v: Map, threads: Map) -> tuple[Map, Map
     threads
         Ridged noise of unit spread: what makes chromosome arms stick out.
     """
-    major, minor = float(nucleus.major[0]), float(nucleus.minor[0])
-    dark = float(nucleus.dark[0])
-    phase, lookalike = int(nucleus.phase[0]), int(nucleus.lookalike[0])
+    numbers = np.random.Generator(np.random.Philox(key=int(nucleus.grain[0])))
+    if int(nucleus.phase[0]):
+        return _dividing(nucleus, (u, v), threads, numbers)
+    return _mistaken(nucleus, (u, v), threads, numbers)
+
+
+def _dividing(nucleus: Nuclei, at: tuple[Map, Map], threads: Map, numbers: np.random.Generator) -> tuple[Map, Map, Map]:
+    u, v = at
+    major, minor, dark = float(nucleus.major[0]), float(nucleus.minor[0]), float(nucleus.dark[0])
+    phase = int(nucleus.phase[0])
     radius = np.sqrt(u * u + v * v)
     if phase == 1:
-        inside = _ellipse(u, v, major, minor) + 0.35 * threads
-        chromatin = dark * (0.55 + 0.45 * np.clip(threads, -1.2, 1.2))
-        return inside, chromatin, -0.25 * _near(radius, 8.0)
-    if phase == 2:
-        return _ragged(_metaphase(u, v, (major, minor)), dark, threads, 0.55), _solid(dark, threads), _clear(radius)
-    if phase in (3, 4):
-        plates = _two_plates(u, v, major, minor)
-        return _ragged(plates, dark, threads, 0.4), _solid(dark, threads), _clear(radius)
-    if lookalike == 1:
-        inside = _fragments(nucleus, u, v)
-        return inside, np.full_like(u, dark), _dying(radius)
-    inside = _ellipse(u, v, major, minor) + 0.25 * np.sin(3 * np.arctan2(v, u))
-    pink = 0.35 * _near(radius, 6.0) if lookalike == 2 else np.zeros_like(u)
-    return inside.astype(np.float32), dark * (1.0 + float(nucleus.coarse[0]) * threads), pink
+        inside = _ellipse(u, v, major, minor) + 0.6 * threads
+        return inside, dark * (0.6 + 0.5 * np.clip(threads, -1.15, 1.2)), -0.25 * _near(radius, 8.0)
+    v = v + numbers.uniform(-0.09, 0.09) * u * u / 2 + numbers.uniform(0.1, 0.6) * np.sin(u * numbers.uniform(0.6, 1.4))
+    shape = _metaphase(u, v, (major, minor)) if phase == 2 else _two_plates(u, v, major, minor)
+    ragged = shape + np.float32(numbers.uniform(0.4, 0.95)) * threads
+    pale: Map = -numbers.uniform(0.15, 0.5) * np.clip((7.5 - radius) / 2.5, 0.0, 1.0)
+    return ragged.astype(np.float32), dark * (1.0 + 0.16 * threads), pale.astype(np.float32)
+
+
+def _mistaken(nucleus: Nuclei, at: tuple[Map, Map], threads: Map, numbers: np.random.Generator) -> tuple[Map, Map, Map]:
+    u, v = at
+    major, minor, dark = float(nucleus.major[0]), float(nucleus.minor[0]), float(nucleus.dark[0])
+    radius = np.sqrt(u * u + v * v)
+    if int(nucleus.lookalike[0]) == 1:
+        inside = _fragments(nucleus, u, v, numbers)
+        return inside, dark * (1.0 + 0.06 * threads), _dying(u, v, numbers)
+    lobes, turn = int(numbers.integers(2, 5)), numbers.uniform(0, 6)
+    inside = _ellipse(u, v, major, minor) + numbers.uniform(0.15, 0.6) * np.sin(lobes * np.arctan2(v, u) + turn)
+    inside = inside + np.float32(0.18) * threads
+    pink = 0.45 * numbers.random() * _near(radius, 6.0)
+    return inside.astype(np.float32), dark * (1.0 + float(nucleus.coarse[0]) * threads), pink.astype(np.float32)
 
 
 def _ellipse(u: Map, v: Map, major: float, minor: float) -> Map:
@@ -74,22 +88,10 @@ def _capsule(u: Map, v: Map, half_length: float, half_width: float) -> Map:
     return inside
 
 
-def _ragged(inside: Map, dark: float, threads: Map, by_um: float) -> Map:
-    """An edge with arms: no smooth outline where chromosomes end."""
-    edge: Map = inside + np.float32(by_um * min(dark, 1.6) / 1.6) * threads
-    return edge
-
-
-def _solid(dark: float, threads: Map) -> Map:
-    solid: Map = dark * (1.0 + 0.14 * threads)
-    return solid
-
-
-def _fragments(nucleus: Nuclei, u: Map, v: Map) -> Map:
+def _fragments(nucleus: Nuclei, u: Map, v: Map, numbers: np.random.Generator) -> Map:
     """Smooth dark balls: one large, up to four small around it."""
     major = float(nucleus.major[0])
     inside = _ellipse(u, v, major, float(nucleus.minor[0]))
-    numbers = np.random.Generator(np.random.Philox(key=int(nucleus.grain[0])))
     for _ in range(int(numbers.integers(0, 5))):
         angle, far, size = numbers.uniform(0, 2 * np.pi), numbers.uniform(1.25, 1.9) * major, numbers.uniform(0.4, 1.1)
         distance = np.sqrt((u - far * np.cos(angle)) ** 2 + (v - far * np.sin(angle)) ** 2)
@@ -102,15 +104,14 @@ def _near(radius: Map, reach_um: float) -> Map:
     return near
 
 
-def _clear(radius: Map) -> Map:
-    """The dividing cell: round, its cytoplasm paler."""
-    pale: Map = -0.4 * np.clip((7.5 - radius) / 2.0, 0.0, 1.0)
-    return pale
-
-
-def _dying(radius: Map) -> Map:
-    """The dying cell: shrunken and pink, in a clear halo."""
-    pink = np.clip((4.6 - radius) / 1.0, 0.0, 1.0)
-    halo = np.clip(1.0 - np.abs(radius - 6.2) / 1.5, 0.0, 1.0)
-    aura: Map = 0.9 * pink - 1.0 * halo
+def _dying(u: Map, v: Map, numbers: np.random.Generator) -> Map:
+    """The dying cell: shrunken and pink; about half of them lie in a clear, lopsided halo."""
+    x, y = u - numbers.uniform(-1.2, 1.2), v - numbers.uniform(-1.2, 1.2)
+    radius = np.sqrt(x * x + y * y * numbers.uniform(0.7, 1.5))
+    size, strength = numbers.uniform(3.6, 5.2), numbers.uniform(0.3, 1.0)
+    pink = np.clip((size - radius) / 1.2, 0.0, 1.0) * strength
+    width, open_part = numbers.uniform(0.7, 1.7), 1.0 if numbers.random() < 0.5 else 0.15
+    lopsided = np.clip(0.75 + 0.5 * (x * np.cos(strength * 9) + y * np.sin(strength * 9)) / size, 0.0, 1.0)
+    halo = np.clip(1.4 - np.abs(radius - size - width) / width, 0.0, 1.0) * lopsided
+    aura: Map = (pink - open_part * halo).astype(np.float32)
     return aura

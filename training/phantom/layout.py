@@ -18,6 +18,9 @@ EVERYWHERE_UM = 1e6
 EDGE_WAVES = ((0.9, 0.075), (0.3, 0.030))
 """(wavelength, height) of the edge's waves, in parts of the piece's smaller half axis."""
 RAGGED_UM = 7.0
+PEN_AWAY_UM = 350.0
+"""How far outside of the tissue a pen is drawn."""
+PEN_WIDTH_UM = 260.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,13 @@ def depth_um(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Floats:
     return depth + RAGGED_UM * smooth_noise(stream(spec.seed, "ragged"), x_um, y_um, 45.0)
 
 
+def outer_depth_um(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Floats:
+    """Depth inside the smooth outlines of the pieces, irregularities left out."""
+    depths = [_base_depth(piece, x_um, y_um) for piece in pieces_of(spec)] if spec.tissue > 0 else []
+    outer: Floats = np.max([np.full_like(x_um, -EVERYWHERE_UM), *depths], axis=0)
+    return outer
+
+
 def may_hold_tissue(spec: PhantomSpec, x_um: Floats, y_um: Floats, radius_um: float) -> NDArray[np.bool_]:
     """False only where no point within `radius_um` can be tissue: a bound, cheap, for skipping glass."""
     if spec.tissue >= 0.999:
@@ -93,6 +103,7 @@ def may_hold_tissue(spec: PhantomSpec, x_um: Floats, y_um: Floats, radius_um: fl
     may = np.zeros(x_um.shape, dtype=bool)
     for piece in pieces_of(spec) if spec.tissue > 0 else ():
         highest = 2.4 * (sum(h for _, h in EDGE_WAVES) * piece.reach_um + RAGGED_UM)
+        highest = max(highest, PEN_AWAY_UM + PEN_WIDTH_UM + 200.0) if spec.pen else highest
         # The base falls by at most sqrt(2) um per um: the power mean of two distances is no steeper than their sum.
         may |= _base_depth(piece, x_um, y_um) > -(highest + 1.5 * radius_um)
     return may

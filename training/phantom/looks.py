@@ -18,8 +18,8 @@ _HE: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, float], 
     "warm": ((0.57, 0.70, 0.43), (0.30, 0.84, 0.46), (0.80, 0.62), (246, 242, 246)),  # TNBC 1028, 1030
     "plum": ((0.69, 0.65, 0.32), (0.39, 0.81, 0.43), (1.45, 0.85), (240, 236, 248)),  # OpenSlide OS-1
 }
-_COUNTERSTAIN = (0.80, 0.54, 0.25)  # OpenSlide OS-2
-_DAB = (0.36, 0.57, 0.74)  # between OS-2 and Ruifrok and Johnston 2001, PMID 11531144
+_COUNTERSTAIN = (0.84, 0.49, 0.21)  # OpenSlide OS-2
+_DAB = (0.28, 0.51, 0.81)  # between OS-2 and Ruifrok and Johnston 2001, PMID 11531144
 _IHC_WHITE = (236, 235, 242)
 _FLAT_WHITE = (201, 211, 208)
 """The background that DeepLIIF gives its hematoxylin channel."""

@@ -83,7 +83,7 @@ def textures(seed: int, mpp: float) -> Textures:
         medium=_band(stream(seed, "medium"), mpp, (2.0, 7.0), TEXTURE_PX + 57),
         chromatin=_band(stream(seed, "chromatin"), mpp, (1.5, 4.5), TEXTURE_PX),
         threads=_unit(ridged),
-        bundle=_fibre(stream(seed, "bundle"), (4.5, 22.0), 26.0),
+        bundle=_fibre(stream(seed, "bundle"), (4.5, 45.0), 26.0),
         thread=_fibre(stream(seed, "thread"), (1.1, 5.0), 9.0),
         white=_generator(stream(seed, "white")).standard_normal((997, 1009), dtype=np.float32),
     )

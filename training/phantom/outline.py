@@ -29,7 +29,9 @@ def areas_um2(outlines: Floats) -> Floats:
     return area
 
 
-def distance_inside(u: NDArray[np.float32], v: NDArray[np.float32], shape: tuple[Floats, Floats, Floats]) -> NDArray[np.float32]:
+def distance_inside(
+    u: NDArray[np.float32], v: NDArray[np.float32], shape: tuple[Floats, Floats, Floats]
+) -> NDArray[np.float32]:
     """Distance from the outline, positive inside, about in um, for points (n, h, w) in the nuclei's own axes.
 
     First order: the implicit function over the length of its slope, which is exact on the outline.

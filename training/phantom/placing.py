@@ -104,7 +104,7 @@ def _grown(
         dark=np.full(len(i), (1.0, 1.2, 1.42)[lattice.kind]),
         coarse=np.full(len(i), (0.22, 0.2, 0.3)[lattice.kind]),
         nucleolus=np.zeros(len(i)),
-        soft=0.35 + 1.1 * u[14] ** 3,
+        soft=0.35 + 1.9 * u[14] ** 3,
         ki67=np.zeros(len(i), dtype=bool),
         ki67_llr=np.zeros(len(i)),
         brown=np.zeros(len(i)),
@@ -131,15 +131,15 @@ def _fibre_angle(spec: PhantomSpec, at: tuple[Floats, Floats]) -> Floats:
 
 
 def _crowded(nuclei: Nuclei) -> NDArray[np.bool_]:
-    """True for nuclei that lie too much on one that has the older right to the place.
+    """True for nuclei that lie too much on one that has the older right to the place (mitoses and their look-alikes first).
 
-    Matern's second thinning: every candidate with a neighbour of lower grain too near goes, whether that neighbour
+    Matern's second thinning: every candidate with a neighbour of older right too near goes, whether that neighbour
     stays or not, so the answer needs no more than one neighbourhood and is the same from every block.
     """
-    radius = np.sqrt(nuclei.major * nuclei.minor)
+    whole = np.maximum(nuclei.major, nuclei.minor)
+    radius = np.where(nuclei.special, 0.95 * whole, np.sqrt(nuclei.major * nuclei.minor))
+    right = nuclei.grain - (nuclei.special.astype(np.int64) << 32)
     apart = (nuclei.x[:, None] - nuclei.x[None]) ** 2 + (nuclei.y[:, None] - nuclei.y[None]) ** 2
     near = apart < (0.72 * (radius[:, None] + radius[None])) ** 2
-    older = nuclei.grain[None] < nuclei.grain[:, None]
+    older = right[None] < right[:, None]
     return (near & older).any(axis=1)
-
-

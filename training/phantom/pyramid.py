@@ -71,13 +71,15 @@ class PyramidSink:
     def __init__(self, path: Path, spec: PhantomSpec, stain: Stain, glass: RGB) -> None:
         self._sizes = level_sizes(spec.width_px, spec.height_px)
         style = PageStyle(DEFLATE if stain == "mask" else JPEG, spec.mpp, describe(spec, stain))
-        self.file = PyramidFile(path, self._sizes, style)
+        self._file = PyramidFile(path, self._sizes, style)
         self._stain, self._quality, self._glass = stain, spec.quality, glass
         plain = np.broadcast_to(glass, (TILE_PX, TILE_PX, 3))
         self._blank = encode_tile(plain, stain, spec.quality)
         self._strips = [self._empty(level) for level in range(1, len(self._sizes))]
         self._filled = [0] * len(self._strips)
         self._rows = [0] * len(self._strips)
+        width, height = self._sizes[-1]
+        self._thumbnail = np.broadcast_to(glass, (height, width, 3)).copy()
 
     def add_block(self, column: int, row: int, block: EncodedBlock | None) -> None:
         """Store a block of level 0; None is bare glass."""
@@ -86,7 +88,9 @@ class PyramidSink:
         for n in range(side * side):
             x, y = column * side + n % side, row * side + n // side
             if x < tiles_across(width) and y < tiles_across(height):
-                self.file.write_tile(0, x, y, block.tiles[n] if block else self._blank, shared=block is None)
+                self._file.write_tile(0, x, y, block.tiles[n] if block else self._blank, shared=block is None)
+        if block is not None and not self._strips:
+            self._see(block.reduced, row * (BLOCK_PX // REDUCE), column * (BLOCK_PX // REDUCE))
         if block is not None and self._strips:
             size = BLOCK_PX // REDUCE
             strip = self._strips[0][self._filled[0] : self._filled[0] + size, column * size : (column + 1) * size]
@@ -101,7 +105,11 @@ class PyramidSink:
         for n in range(len(self._strips)):
             if self._filled[n]:
                 self._store(n)
-        self.file.close()
+        self._file.close(encode_tile(self._thumbnail, self._stain, self._quality), self._thumbnail.shape[1::-1])
+
+    def abandon(self) -> None:
+        """Let go of the file, which is no slide yet."""
+        self._file.abandon()
 
     def _empty(self, level: int) -> RGB:
         columns = tiles_across(self._sizes[level][0]) + BLOCK_PX // TILE_PX
@@ -122,15 +130,22 @@ class PyramidSink:
                 tile = strip[:, column * TILE_PX : (column + 1) * TILE_PX]
                 blank = bool((tile == self._glass).all())
                 data = self._blank if blank else encode_tile(tile, self._stain, self._quality)
-                self.file.write_tile(level, column, row, data, shared=blank)
+                self._file.write_tile(level, column, row, data, shared=blank)
         self._rows[n], self._filled[n] = row + 1, 0
-        if level < len(self._strips):
+        if level == len(self._strips):
+            self._see(strip, row * TILE_PX, 0)
+        else:
             upper, start = self._strips[n + 1], self._filled[n + 1]
             small = reduce(strip, self._stain)
             wide = min(small.shape[1], upper.shape[1])
             upper[start : start + TILE_PX // REDUCE, :wide] = small[:, :wide]
             self._advance(n + 1, TILE_PX // REDUCE)
         strip[:] = self._glass
+
+    def _see(self, pixels: RGB, y: int, x: int) -> None:
+        """Keep a part of the smallest level for the thumbnail."""
+        there = self._thumbnail[y : y + pixels.shape[0], x : x + pixels.shape[1]]
+        there[:] = pixels[: there.shape[0], : there.shape[1]]
 
 
 def describe(spec: PhantomSpec, stain: Stain) -> str:

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from training.phantom.block import BLOCK_PX, Block, block_at, coarse_step
 from training.phantom.layout import may_hold_tissue
 from training.phantom.looks import look_of
+from training.phantom.pen import under_ink
 from training.phantom.scanner import halo_px, scan
 from training.phantom.section import is_moved, to_tissue
-from training.phantom.spec import PhantomSpec, Section, Stain
+from training.phantom.spec import BRIGHT_FIELD, PhantomSpec, Section, Stain
 from training.phantom.stains import light_of
 from workers.geometry import Box, round_down, round_up
 
@@ -59,17 +60,18 @@ def matter_of(spec: PhantomSpec, stains: tuple[Stain, ...], x_px: int, y_px: int
     return blocks
 
 
-def pictures_of(
-    spec: PhantomSpec, blocks: dict[Stain, Block | None], x_px: int, y_px: int
-) -> dict[Stain, RGB | None]:
+def pictures_of(spec: PhantomSpec, blocks: dict[Stain, Block | None], x_px: int, y_px: int) -> dict[Stain, RGB | None]:
     """The blocks as the scanner gives them."""
     box = (x_px, y_px, BLOCK_PX, _halo(spec))
-    return {
-        stain: None
-        if block is None
-        else scan(spec, stain, light_of(block, stain, look_of(spec, stain)), block.tissue, box)
-        for stain, block in blocks.items()
-    }
+    pictures: dict[Stain, RGB | None] = {}
+    for stain, block in blocks.items():
+        pictures[stain] = None
+        if block is not None:
+            light = light_of(block, stain, look_of(spec, stain))
+            if block.ink is not None and stain in BRIGHT_FIELD:
+                light = under_ink(spec, light, block.ink)
+            pictures[stain] = scan(spec, stain, light, block.tissue, box)
+    return pictures
 
 
 def _halo(spec: PhantomSpec) -> int:

@@ -21,7 +21,9 @@ def halo_px(spec: PhantomSpec) -> int:
     return sharp + (len(_kernel(DEFOCUS_UM / spec.mpp)) // 2 if spec.defocus > 0 else 0)
 
 
-def scan(spec: PhantomSpec, stain: Stain, light: Light, lit: NDArray[np.float32], box: tuple[int, int, int, int]) -> RGB:
+def scan(
+    spec: PhantomSpec, stain: Stain, light: Light, lit: NDArray[np.float32], box: tuple[int, int, int, int]
+) -> RGB:
     """What the sensor gives for `box` (x, y, side, halo) of `light`; uint8 (side, side, 3).
 
     `lit` says how much of each pixel is tissue: bare glass carries no noise, so that empty tiles are all the same.

@@ -64,10 +64,16 @@ def _ihc(block: Block, brown: NDArray[np.float64]) -> tuple[Map, Map]:
     free = 1.0 - canvas.cover
     dab = strength * canvas.cover * grain * np.clip(0.55 + 0.45 * canvas.chromatin, 0.5, 1.3)
     hidden = np.clip(1.0 - 0.55 * strength, 0.35, 1.0)
-    background = 0.07 * block.cytoplasm + 0.05 * block.collagen + 0.08 * block.membrane
-    blue = canvas.chromatin * block.tissue * hidden + background * free
-    dab = dab + (0.012 * block.cytoplasm + 0.01 * block.collagen) * free
+    net = np.clip(1.0 - 2.4 * np.abs(block.medium), 0.0, 1.0)
+    background = (0.06 * block.cytoplasm + 0.07 * block.collagen) * (grain + 1.1 * net) + 0.08 * block.membrane
+    blue = _calm(block) * block.tissue * hidden + background * free
+    dab = dab + (0.012 * block.cytoplasm + 0.01 * block.collagen) * (1.0 + net) * free
     return blue, dab
+
+
+def _calm(block: Block) -> Map:
+    """Nuclear stain with less of the chromatin's contrast than H&E shows."""
+    return 0.5 * block.canvas.chromatin + 0.37 * _per_owner(block, block.nuclei.dark) * block.canvas.cover
 
 
 def _per_owner(block: Block, values: NDArray[np.float64]) -> Map:
@@ -80,7 +86,7 @@ def _glow(block: Block, stain: Stain, look: Look) -> Light:
     """Fluorescence on black: DAPI, the nuclear envelope (Lap2), the marker."""
     canvas = block.canvas
     if stain == "dapi":
-        grey = 165.0 * canvas.chromatin * (1.0 + 0.1 * block.fine)
+        grey = 165.0 * _calm(block) * (1.0 + 0.1 * block.fine)
     elif stain == "lap2":
         rim = np.clip(1.0 - np.abs(canvas.inside - 0.35) / 0.8, 0.0, 1.0)
         grey = 190.0 * rim * np.clip(0.85 + 0.15 * block.medium, 0.3, 1.3) + 26.0 * canvas.cover

@@ -5,7 +5,6 @@ from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 from models.errors import InternalError
 
@@ -44,15 +43,6 @@ class PyramidFile:
         self._file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0))
         self._end = 16
 
-    def __enter__(self) -> "PyramidFile":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-
     def write_tile(self, level: int, column: int, row: int, data: bytes, shared: bool = False) -> None:
         """Store one encoded tile. `shared` ones (bare glass) are written once and pointed to from everywhere."""
         index = row * tiles_across(self._sizes[level][0]) + column
@@ -63,8 +53,8 @@ class PyramidFile:
                 self._shared[data] = (offset, length)
         self._offsets[level][index], self._lengths[level][index] = offset, length
 
-    def close(self) -> None:
-        """Write the pages and make the file a TIFF.
+    def close(self, thumbnail: bytes, size: tuple[int, int]) -> None:
+        """Write the pages and make the file a TIFF; the second page is the thumbnail, as in Aperio's files.
 
         Raises
         ------
@@ -75,11 +65,17 @@ class PyramidFile:
         if missing:
             self._file.close()
             raise InternalError(f"{missing} tiles of the pyramid were not written.")
+        pages = [self._level_tags(level) for level in range(len(self._sizes))]
+        pages.insert(1, self._thumbnail_tags(thumbnail, size))
         link = 8
-        for level in range(len(self._sizes)):
-            start, next_link = self._write_page(level)
+        for tags in pages:
+            start = self._write_page(tags)
             self._patch(link, start)
-            link = next_link
+            link = self._end - 8
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file without making it a TIFF."""
         self._file.close()
 
     def _append(self, data: bytes) -> int:
@@ -93,38 +89,52 @@ class PyramidFile:
         self._file.write(struct.pack("<Q", value))
         self._file.seek(self._end)
 
-    def _write_page(self, level: int) -> tuple[int, int]:
-        """(start of the page, place of its link to the next)."""
+    def _write_page(self, tags: list[Tag]) -> int:
+        """The start of the page; its last eight bytes are the link to the next."""
         packed = []
-        for code, kind, count, value in sorted(self._tags(level)):
+        for code, kind, count, value in sorted(tags):
             place = value.ljust(8, b"\0") if len(value) <= 8 else struct.pack("<Q", self._append(value))
             packed.append(struct.pack("<HHQ", code, kind, count) + place)
         self._append(bytes(-self._end % 8))
-        start = self._append(struct.pack("<Q", len(packed)) + b"".join(packed) + bytes(8))
-        return start, self._end - 8
+        return self._append(struct.pack("<Q", len(packed)) + b"".join(packed) + bytes(8))
 
-    def _tags(self, level: int) -> list[Tag]:
+    def _level_tags(self, level: int) -> list[Tag]:
         width, height = self._sizes[level]
+        offsets, lengths = self._offsets[level], self._lengths[level]
+        text = self._style.description if level == 0 else f"Reduced {width}x{height}"
+        return [
+            *self._image_tags(width, height, text),
+            _numbers(322, SHORT, TILE_PX),
+            _numbers(323, SHORT, TILE_PX),
+            (324, LONG8, len(offsets), offsets.tobytes()),
+            (325, LONG8, len(lengths), lengths.tobytes()),
+        ]
+
+    def _thumbnail_tags(self, thumbnail: bytes, size: tuple[int, int]) -> list[Tag]:
+        return [
+            *self._image_tags(*size, f"Thumbnail {size[0]}x{size[1]}"),
+            _numbers(273, LONG8, self._append(thumbnail)),
+            _numbers(278, LONG, size[1]),
+            _numbers(279, LONG8, len(thumbnail)),
+        ]
+
+    def _image_tags(self, width: int, height: int, text: str) -> list[Tag]:
         jpeg = self._style.compression == JPEG
         mpp = self._style.mpp * self._sizes[0][0] / width
         tags = [
-            _numbers(254, LONG, 1 if level else 0),
+            _numbers(254, LONG, 0),
             _numbers(256, LONG, width),
             _numbers(257, LONG, height),
             _numbers(258, SHORT, 8, 8, 8),
             _numbers(259, SHORT, self._style.compression),
             _numbers(262, SHORT, 6 if jpeg else 2),
-            _text(270, self._style.description if level == 0 else f"Reduced {width}x{height}"),
+            _text(270, text),
             _numbers(277, SHORT, 3),
             _per_cm(282, mpp),
             _per_cm(283, mpp),
             _numbers(284, SHORT, 1),
             _numbers(296, SHORT, 3),
             _text(305, "histoserve phantom"),
-            _numbers(322, SHORT, TILE_PX),
-            _numbers(323, SHORT, TILE_PX),
-            (324, LONG8, len(self._offsets[level]), self._offsets[level].tobytes()),
-            (325, LONG8, len(self._lengths[level]), self._lengths[level].tobytes()),
         ]
         return [*tags, _numbers(530, SHORT, 2, 2)] if jpeg else tags
 

@@ -94,7 +94,12 @@ def tissue_at(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Tissue:
     wy = y + 9.0 * noise("bend-y", 75.0)
     nest, lumen = _nests(spec, wx, wy)
     nest = nest + 3.2 * noise("nest-edge", 30.0) + 1.3 * noise("nest-fringe", 11.0)
-    bend = -0.7 * np.clip(nest, -24.0, 0.0) + 34.0 * noise("bend", 240.0) + 3.0 * noise("waves", 26.0) + 1.3 * noise("curls", 10.0)
+    bend = (
+        -0.7 * np.clip(nest, -24.0, 0.0)
+        + 34.0 * noise("bend", 240.0)
+        + 3.0 * noise("waves", 26.0)
+        + 1.3 * noise("curls", 10.0)
+    )
     fat = _fat(spec, x, y) - np.maximum(nest + 14.0, 0.0)
     return Tissue(
         depth=depth_um(spec, x, y),
@@ -184,9 +189,7 @@ def lattice_around(spacing: float, x: Floats, y: Floats) -> tuple[NDArray[np.int
     return i, j, left, top
 
 
-def _add_blob(
-    blobs: _Blobs, step: tuple[int, int], points: tuple[Floats, Floats], nest: Floats, lumen: Floats
-) -> None:
+def _add_blob(blobs: _Blobs, step: tuple[int, int], points: tuple[Floats, Floats], nest: Floats, lumen: Floats) -> None:
     """Unite the blob one lattice step away with what is there, for every point at once."""
     x, y = points
     i = np.floor(x / blobs.spacing_um).astype(np.int64) - blobs.left + step[0]

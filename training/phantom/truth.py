@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.phantom.nucleus import LOOKALIKES, PHASES, TYPES, Nuclei, join
-from training.phantom.outline import areas_um2, outlines_um
+from training.phantom.outline import VERTICES, areas_um2, outlines_um
 from training.phantom.placing import nuclei_in
 from training.phantom.section import is_moved, to_slide, to_tissue
 from training.phantom.spec import PhantomSpec, Section, Stain
@@ -116,10 +116,13 @@ class TruthFile:
         if self._path is not None:
             if self._writer is None:
                 self._write(nuclei_in(self._spec, 0.0, 0.0, 0.0, 0.0))
-            writer = self._writer
-            if writer is not None:
-                writer.close()
-            self._path = None
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is."""
+        if self._writer is not None:
+            self._writer.close()
+        self._path = self._writer = None
 
     def _write(self, nuclei: Nuclei) -> None:
         import pyarrow.parquet as parquet
@@ -136,7 +139,7 @@ def _placed(
     """Centres and outlines in px of the section's slide; outlines keep their shape, as they are drawn."""
     sx, sy = to_slide(spec, section, nuclei.x, nuclei.y)
     points = (outlines + np.stack([sx, sy], axis=-1)[:, None]) / spec.mpp
-    return sx / spec.mpp, sy / spec.mpp, np.round(points, 2).astype(np.float32).reshape(len(nuclei), -1)
+    return sx / spec.mpp, sy / spec.mpp, np.round(points, 2).astype(np.float32).reshape(len(nuclei), 2 * VERTICES)
 
 
 def _named(codes: "np.ndarray", names: tuple[str, ...]) -> "pa.Array":

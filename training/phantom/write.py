@@ -71,8 +71,10 @@ def write_phantom(
         for path in files:
             stack.callback(_partial(path).unlink, missing_ok=True)
         sinks = {s: PyramidSink(_partial(p), spec, s, glass_colour(spec, s)) for s, p in slides.items()}
+        for sink in sinks.values():
+            stack.callback(sink.abandon)
         table = TruthFile(_partial(truth) if truth else None, spec, tuple(slides))
-        stack.callback(table.close)
+        stack.callback(table.abandon)
         _store(Work(spec, tuple(slides)), processes, sinks, (table, census, progress))
         for sink in sinks.values():
             sink.close()

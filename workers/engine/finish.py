@@ -23,7 +23,8 @@ from workers.outputs.place import place_of
 from workers.outputs.pyramid import build_pyramid
 from workers.plan import Plan
 from workers.result import FilePart, FolderPart
-from workers.slides import RGB, Slide, frame_size
+from workers.slides import Slide, frame_size
+from workers.slides.slide import RGB
 
 MEDIA_TYPES = {
     ".geojson": "application/geo+json",
@@ -144,7 +145,7 @@ def _write_tiffs(work: Finishing) -> list[Path]:
 
 def _write_overviews(work: Finishing) -> list[Path]:
     """`overview.png` of the first map, `overview-<name>.png` of the others."""
-    paths = []
+    paths: list[Path] = []
     for target in work.targets:
         if target.spec.kind == "probabilities":
             continue

@@ -28,7 +28,8 @@ from workers.outputs.maps import create_maps
 from workers.plan import Plan, cell_shape, choose_grid, make_plan
 from workers.quality import QualityReport, assess, tissue_cells, write_pictures
 from workers.result import BoxPart, FilePart, FramePart, PackagePart, PlanPart, Result, SlidePart, WarningPart
-from workers.slides import RGB, Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
+from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
+from workers.slides.slide import RGB
 
 MAPS_FOLDER = "maps"
 QUALITY_FOLDER = "quality"

@@ -83,7 +83,7 @@ def make_decoder(layout: Layout, sample: bytes) -> Decode:
     if name == "jpeg":
         return _make_jpeg(layout, sample)
     if name.startswith("jpeg2000"):
-        return _decode_jpeg2000_ycbcr if name.endswith("ycbcr") else _decode_jpeg2000
+        return decode_jpeg2000_ycbcr if name.endswith("ycbcr") else decode_jpeg2000
     if name == "webp":
         return _decode_webp
     unpack = _BYTES.get(layout.compression)
@@ -124,7 +124,8 @@ class Jpeg:
         return out[:height_px]
 
 
-def _decode_jpeg2000(data: bytes, height_px: int, width_px: int) -> RGB:
+def decode_jpeg2000(data: bytes, height_px: int, width_px: int) -> RGB:
+    """Pixels of a JPEG 2000 segment; a codestream that claims another size is refused before it is decoded."""
     start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
     size = data[start + 8 : start + 24]
     if start < 0 or len(size) < 16:
@@ -136,8 +137,9 @@ def _decode_jpeg2000(data: bytes, height_px: int, width_px: int) -> RGB:
     return _as_rgb(pixels, height_px, width_px)
 
 
-def _decode_jpeg2000_ycbcr(data: bytes, height_px: int, width_px: int) -> RGB:
-    stored = _decode_jpeg2000(data, height_px, width_px).astype(np.float32)
+def decode_jpeg2000_ycbcr(data: bytes, height_px: int, width_px: int) -> RGB:
+    """Pixels of an Aperio 33003 segment: JPEG 2000 whose components are Y, Cb, Cr (JFIF's full range)."""
+    stored = decode_jpeg2000(data, height_px, width_px).astype(np.float32)
     luma, blue, red = stored[..., 0], stored[..., 1] - 128, stored[..., 2] - 128
     rgb = np.stack((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue), axis=-1)
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

@@ -26,17 +26,20 @@ PARSER_FAILURES = (
 
 
 @contextmanager
-def parsing(what: str) -> Iterator[None]:
+def parsing(what: str, *failures: type[Exception]) -> Iterator[None]:
     """Silence another library's warnings while it parses, and name its failure as `SlideUnreadableError`.
+
+    `failures` are the library's own error classes, beside those parsers commonly raise. Errors of ours pass.
 
     The library's own message is kept out of ours: it may quote the file.
     """
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    for library in ("tifffile", "wsidicom", "pydicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except PARSER_FAILURES as error:
+        except (*PARSER_FAILURES, *failures) as error:
             raise SlideUnreadableError(
                 f"The {what} cannot be parsed ({type(error).__name__}).",
                 "Check that the file opens in its scanner's viewer, and copy it again.",

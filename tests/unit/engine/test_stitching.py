@@ -101,9 +101,7 @@ def test_a_halo_that_is_too_small_shows(tmp_path: Path) -> None:
 def test_the_batch_does_not_show(tmp_path: Path, batch: int) -> None:
     manifest = toy_manifest()
     plan, rgb = plan_for(manifest, 150, 90), picture(150, 90)
-    records = [
-        stitch(rgb, plan, ToyPredictor(manifest, batch=size), tmp_path / str(size))[1] for size in (2, batch)
-    ]
+    records = [stitch(rgb, plan, ToyPredictor(manifest, batch=size), tmp_path / str(size))[1] for size in (2, batch)]
     assert records[0] == records[1]
 
 

@@ -1,4 +1,5 @@
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_levels_halve_until_they_are_small(width, height):
     spec = MapSpec("m", "heat", 1, 1, width, height, 2048, 512, 0)
     sizes = [spec.level_size(k) for k in range(spec.levels)]
     assert max(sizes[-1]) <= 512 and all(max(size) > 512 for size in sizes[:-1])
-    for (w, h), (next_w, next_h) in zip(sizes, sizes[1:], strict=False):
+    for (w, h), (next_w, next_h) in pairwise(sizes):
         assert (next_w, next_h) == ((w + 1) // 2, (h + 1) // 2)
 
 

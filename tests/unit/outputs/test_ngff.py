@@ -4,6 +4,7 @@ import ome_zarr_models.v05
 import pytest
 import yaozarrs
 import zarr
+
 from tests.unit.outputs.samples import make_frame, make_spec, random_values, store
 from workers.outputs.maps import MapSpec, create_maps
 

@@ -1,0 +1,1 @@
+"""Measurements, each comparison inside one run on one machine; `make bench` writes report.json."""

@@ -1,0 +1,62 @@
+"""`make bench`: everything that is measured, in one run, as benchmarks/report.json.
+
+Figures drift between machines and hours: quote the ratios.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, memory, pipeline, reading, writing
+from training.phantom.spec import PhantomSpec
+from training.phantom.write import write_phantom
+
+REPORT = Path(__file__).parent / "report.json"
+PACKAGE = "nuclei"
+MEMORY_MPP = 0.5
+TISSUE = {5000: 0.6, 15000: 0.3, 50000: 0.02}
+"""Part of each slide that is tissue: the largest is sparse."""
+
+
+def main() -> None:
+    """Measure what was asked for and write the report, keeping the figures of other parts."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=("reading", "writing", "pipeline", "memory"), action="append")
+    parser.add_argument("--side", type=int, default=20000, help="side of the slide for reading, px")
+    parser.add_argument("--work", type=Path, default=Path("runs/bench"), help="where slides are kept between runs")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    parts = _parts(arguments.work, arguments.side)
+    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    for name in arguments.only or list(parts):
+        sys.stderr.write(f"measuring {name} ...\n")
+        about = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine.describe()}
+        report[name] = about | parts[name]()
+        REPORT.write_text(json.dumps(report, indent=2) + "\n")
+        sys.stderr.write(json.dumps(report[name], indent=2) + "\n")
+
+
+def _parts(work: Path, side: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    return {
+        "reading": lambda: reading.measure(work, side),
+        "writing": lambda: writing.measure(work),
+        "pipeline": lambda: pipeline.measure(_phantom(work, 15000), PACKAGE),
+        "memory": lambda: memory.measure({side: _phantom(work, side) for side in memory.SIDES_PX}, PACKAGE),
+    }
+
+
+def _phantom(work: Path, side: int) -> Path:
+    """A phantom H&E slide, made once."""
+    path = work / f"phantom-{side}.tiff"
+    if not path.exists():
+        spec = PhantomSpec(seed=side, width_px=side, height_px=side, mpp=MEMORY_MPP, tissue=TISSUE[side])
+        write_phantom(spec, {"he": path}, None, 2)
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""Toy packages on disk: tiny networks with fixed seeds, exported as any package is, with the smallest correct halo.
+
+Every function writes one package into `folder / name / version` and returns it. `PACKAGES` names them all. The torch
+module of each is in `NETWORKS`, for tests that compare with torch itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StatisticsSpec
+from models.packaging import GoldenTile, write_package
+from models.preprocess import to_input
+from models.registry import Package
+from training.export import export_onnx
+from training.nets.frozen_norm import Calibrator, FrozenInstanceNorm2d, export_frozen
+
+COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 200))
+NORMALISED = InputSpec(mean=(0.7, 0.6, 0.7), std=(0.15, 0.2, 0.15))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a toy package is: its network and the manifest's numbers."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    halo_px: int
+    align_px: int = 1
+    stride_px: int = 1
+    inset_px: int = 0
+    tile_px: int = 64
+    batch: int = 2
+    kind: str = "classes"
+    task: str = "semantic-segmentation"
+    mpp: float = 0.5
+    fixed_tile: bool = False
+    sample: StatisticsSpec | None = None
+    """Sample of tiles the calibrator sees, for networks with frozen statistics (its length is filled in)."""
+    runtime: str = "onnx"
+    version: str = "1.0.0"
+
+
+class Blur(nn.Module):
+    """Means over a square of `side` px: an image one can compute by hand."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.register_buffer("kernel", torch.full((3, 1, side, side), 1 / side**2))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return nn.functional.conv2d(image, self.kernel, padding=self.side // 2, groups=3)
+
+
+class UNet(nn.Module):
+    """Two poolings (align 4), skips by concatenation, nearest upsampling; radius 11 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top = nn.Conv2d(3, 6, 3, padding=1)
+        self.middle = nn.Conv2d(6, 8, 3, padding=1)
+        self.bottom = nn.Conv2d(8, 8, 3, padding=1)
+        self.back = nn.Conv2d(16, 6, 3, padding=1)
+        self.out = nn.Conv2d(12, 3, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        top = torch.relu(self.top(image))
+        middle = torch.relu(self.middle(nn.functional.max_pool2d(top, 2)))
+        bottom = torch.relu(self.bottom(nn.functional.max_pool2d(middle, 2)))
+        back = torch.relu(self.back(torch.cat([middle, nn.functional.interpolate(bottom, scale_factor=2)], 1)))
+        return self.out(torch.cat([top, nn.functional.interpolate(back, scale_factor=2)], 1))
+
+
+class Classifier(nn.Module):
+    """Class logits (N, 3) of a whole tile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU())
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.features(image).mean(dim=(2, 3)))
+
+
+def fcn(stride_px: int) -> nn.Module:
+    """Strided 3x3 convolutions down to `stride_px`, then a 1x1 classifier: radius `stride_px - 1`."""
+    layers: list[nn.Module] = []
+    width = 3
+    while stride_px > 1:
+        layers += [nn.Conv2d(width, 8, 3, stride=2, padding=1), nn.ReLU()]
+        width, stride_px = 8, stride_px // 2
+    return nn.Sequential(*layers, nn.Conv2d(width, 3, 1))
+
+
+def dilated() -> nn.Module:
+    """3x3 convolutions with dilation 1, 2, 4: radius 7."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(6, 6, 3, padding=2, dilation=2),
+        nn.ReLU(),
+        nn.Conv2d(6, 3, 3, padding=4, dilation=4),
+    )
+
+
+def valid() -> nn.Module:
+    """Four 3x3 convolutions without padding: the output is 4 px smaller on each side, radius 4."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 3)
+    )
+
+
+def instance_norm() -> nn.Module:
+    """An image-to-image network with two instance norms (16 channels' statistics twice each); radius 3."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        FrozenInstanceNorm2d(8, affine=True),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        FrozenInstanceNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 3, 3, padding=1),
+        nn.Tanh(),
+    )
+
+
+RECIPES = {
+    "blur": Recipe("blur", lambda: Blur(3), halo_px=1, kind="image", task="image-to-image"),
+    "fcn8": Recipe("fcn8", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, task="dense-classification"),
+    "fcn32": Recipe("fcn32", lambda: fcn(32), halo_px=32, align_px=32, stride_px=32, task="dense-classification"),
+    "dilated": Recipe("dilated", dilated, halo_px=7),
+    "unet": Recipe("unet", UNet, halo_px=12, align_px=4),
+    "valid": Recipe("valid", valid, halo_px=4, inset_px=4),
+    "frozen": Recipe(
+        "frozen",
+        instance_norm,
+        halo_px=3,
+        kind="image",
+        task="image-to-image",
+        sample=StatisticsSpec(length=1, sample_tiles=4, sample_px=64),
+    ),
+    "classifier": Recipe(
+        "classifier",
+        Classifier,
+        halo_px=0,
+        align_px=32,
+        stride_px=32,
+        tile_px=32,
+        task="tile-classification",
+        fixed_tile=True,
+    ),
+    "scripted": Recipe("scripted", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, runtime="torchscript"),
+}
+
+
+def blur_package(folder: Path, side_px: int = 3, **changes) -> Package:
+    """Means over 3x3 or 5x5 px as an RGB image in 0..1; halo 1 or 2."""
+    recipe = replace(RECIPES["blur"], build=lambda: Blur(side_px), halo_px=side_px // 2)
+    return make_package(folder, replace(recipe, **changes))
+
+
+def fcn_package(folder: Path, stride_px: int = 8, **changes) -> Package:
+    """Class logits on a grid of 8 or 32 px from strided convolutions."""
+    return make_package(folder, replace(RECIPES[f"fcn{stride_px}"], **changes))
+
+
+def dilated_package(folder: Path, **changes) -> Package:
+    """Class logits per pixel from dilated convolutions; halo 7."""
+    return make_package(folder, replace(RECIPES["dilated"], **changes))
+
+
+def unet_package(folder: Path, **changes) -> Package:
+    """Class logits per pixel from a U-Net with two poolings; align 4, halo 12."""
+    return make_package(folder, replace(RECIPES["unet"], **changes))
+
+
+def valid_package(folder: Path, **changes) -> Package:
+    """Class logits from convolutions without padding; inset 4 is the halo."""
+    return make_package(folder, replace(RECIPES["valid"], **changes))
+
+
+def frozen_package(folder: Path, **changes) -> Package:
+    """An RGB image in -1..1 from a network with instance norms whose statistics are an input."""
+    return make_package(folder, replace(RECIPES["frozen"], **changes))
+
+
+def classifier_package(folder: Path, **changes) -> Package:
+    """Class logits (N, 3) of whole tiles of 32 px."""
+    return make_package(folder, replace(RECIPES["classifier"], **changes))
+
+
+def scripted_package(folder: Path, **changes) -> Package:
+    """The network of `fcn8` as TorchScript."""
+    return make_package(folder, replace(RECIPES["scripted"], **changes))
+
+
+def make_package(folder: Path, recipe: Recipe) -> Package:
+    """The package of a recipe, written to `folder / name / version` with a golden tile."""
+    network = build_network(recipe)
+    side = max(64, 4 * recipe.align_px) if recipe.name != "classifier" else recipe.tile_px
+    golden = tissue_like(side + 2 * recipe.halo_px, seed=3)
+    statistics = None
+    fields = manifest_fields(recipe)
+    if recipe.sample is not None:
+        frozen = export_frozen(network, _example(recipe), ["out"])
+        with torch.no_grad():
+            statistics = Calibrator(network)(torch.from_numpy(to_input(golden[np.newaxis], NORMALISED))).numpy()
+        files = {"network.onnx": ("network", frozen.network), "calibrator.onnx": ("calibrator", frozen.calibrator)}
+        fields["statistics"] = recipe.sample.model_copy(update={"length": frozen.length})
+    else:
+        files = _network_file(network, recipe)
+    files["card.md"] = ("card", f"# {recipe.name}\n\nA toy for tests, not for slides.\n".encode())
+    return write_package(folder / recipe.name / recipe.version, fields, files, GoldenTile(golden, statistics))
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The recipe's torch module, in evaluation mode, with weights of a fixed seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return recipe.build().eval().requires_grad_(False)
+
+
+def manifest_fields(recipe: Recipe) -> dict:
+    """The manifest of a recipe, without its files."""
+    is_image = recipe.kind == "image"
+    classes = () if is_image else tuple(ClassSpec(name=f"class-{i}", colour=c) for i, c in enumerate(COLOURS))
+    activation = "softmax" if not is_image else "tanh" if recipe.sample else "none"
+    return {
+        "name": recipe.name,
+        "version": recipe.version,
+        "title": f"Toy {recipe.name}",
+        "task": recipe.task,
+        "stain": "any",
+        "runtime": recipe.runtime,
+        "grid": GridSpec(
+            mpp=recipe.mpp,
+            mpp_min=recipe.mpp / 4,
+            mpp_max=recipe.mpp * 4,
+            tile_px=recipe.tile_px,
+            halo_px=recipe.halo_px,
+            align_px=recipe.align_px,
+            batch=recipe.batch,
+            fixed_tile=recipe.fixed_tile,
+        ),
+        # The blur's numbers are those of the tile itself.
+        "input": InputSpec() if recipe.name == "blur" else NORMALISED,
+        "outputs": (
+            OutputSpec(
+                name="out",
+                kind=recipe.kind,
+                activation=activation,
+                channels=3,
+                stride_px=recipe.stride_px,
+                inset_px=recipe.inset_px,
+                classes=classes,
+            ),
+        ),
+        "licence": "Apache-2.0",
+        "training_data": ("none: random weights",),
+        "intended_use": "tests",
+    }
+
+
+def tissue_like(side_px: int, seed: int, width_px: int | None = None) -> np.ndarray:
+    """A smooth pink and purple picture with noise, uint8 (side, width, 3)."""
+    generator = np.random.default_rng(seed)
+    shape = (side_px, width_px or side_px)
+    coarse = generator.random((shape[0] // 8 + 2, shape[1] // 8 + 2, 1)).repeat(8, 0).repeat(8, 1)[: shape[0], : shape[1]]
+    colour = np.array([225, 170, 205]) * (1 - coarse) + np.array([110, 70, 150]) * coarse
+    return np.clip(colour + generator.normal(0, 12, (*shape, 3)), 0, 255).astype(np.uint8)
+
+
+def _network_file(network: nn.Module, recipe: Recipe) -> dict[str, tuple[Role, bytes]]:
+    if recipe.runtime == "torchscript":
+        return {"network.pt": ("network", torchscript_bytes(network, _example(recipe)))}
+    return {"network.onnx": ("network", export_onnx(network, [_example(recipe)], ["out"]))}
+
+
+def torchscript_bytes(network: nn.Module, example: Tensor) -> bytes:
+    """A traced network as the bytes of a TorchScript archive."""
+    import io
+    import warnings
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # torch.jit is deprecated; archives of it are what the zoos hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.trace(network, example), buffer)
+    return buffer.getvalue()
+
+
+def _example(recipe: Recipe) -> Tensor:
+    side = max(64, 4 * recipe.align_px)
+    return torch.rand(2, 3, side, side + 2 * recipe.align_px, generator=torch.Generator().manual_seed(1))
+
+
+PACKAGES: dict[str, Callable[..., Package]] = {
+    "blur": blur_package,
+    "fcn8": fcn_package,
+    "fcn32": lambda folder, **changes: fcn_package(folder, 32, **changes),
+    "dilated": dilated_package,
+    "unet": unet_package,
+    "valid": valid_package,
+    "frozen": frozen_package,
+    "classifier": classifier_package,
+    "scripted": scripted_package,
+}
