@@ -17,19 +17,21 @@ HED_VECTORS: Floats = (_MEASURED / np.linalg.norm(_MEASURED, axis=1, keepdims=Tr
 _LINEAR_OF_BYTE: Floats = np.where(
     np.arange(256) <= 0.04045 * 255, np.arange(256) / 255 / 12.92, ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4
 ).astype(np.float32)
-_XYZ_OF_RGB = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+_XYZ_OF_RGB = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 _STEPS = 1 << 14
 _KNEE = 6 / 29
 
 
 def optical_density(rgb: Bytes) -> Floats:
     """Optical densities, float32, of RGB bytes of the same shape (..., 3)."""
-    return DENSITY_OF_BYTE[rgb]
+    return np.asarray(DENSITY_OF_BYTE[rgb])
 
 
 def from_density(density: Floats) -> Bytes:
     """RGB bytes of optical densities (..., 3): the inverse of `optical_density`, clipped to 0..255."""
-    return np.clip(np.rint(np.exp(-density) * 256 - 1), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(np.exp(-density) * 256 - 1), 0, 255), dtype=np.uint8)
 
 
 def to_hed(rgb: Bytes) -> Floats:
@@ -69,14 +71,14 @@ def from_lab(lab: Floats) -> Bytes:
     relative = np.where(f > _KNEE, f * f * f, (f - np.float32(4 / 29)) * np.float32(3 * _KNEE**2))
     white = _XYZ_OF_RGB.sum(axis=1)
     linear = relative @ (np.linalg.inv(_XYZ_OF_RGB) * white).T.astype(np.float32)
-    return _BYTE_OF_LINEAR[np.clip(linear * _STEPS, 0, _STEPS).astype(np.int32)]
+    return np.asarray(_BYTE_OF_LINEAR[np.clip(linear * _STEPS, 0, _STEPS).astype(np.int32)])
 
 
 def _bytes_of_linear() -> Bytes:
     """The sRGB curve as a table: fine enough that a step is a tenth of a byte where the curve is steepest."""
     linear = (np.arange(_STEPS + 1) + 0.5) / _STEPS
     curve = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.clip(np.rint(curve * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(curve * 255), 0, 255), dtype=np.uint8)
 
 
 _BYTE_OF_LINEAR = _bytes_of_linear()

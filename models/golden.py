@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import GoldenMismatchError, PackageInvalidError
-from models.manifest import GridSpec, Manifest, OutputSpec
+from models.manifest import GridSpec, OutputSpec
 from models.predictor import Maps, Predictor, Statistics
 from models.registry import Package, read_verified
 

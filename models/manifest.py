@@ -3,11 +3,11 @@
 `model.json` in a package folder is one `Manifest`. Its JSON Schema is exported to `models/schema/` (`make schema`).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -85,7 +85,7 @@ class GridSpec(Part):
     tile_px: Annotated[int, Field(ge=8, le=8192)]
     """Side of the box a tile keeps."""
     halo_px: Annotated[int, Field(ge=0, le=2048)]
-    """Read around the tile and dropped; at least the receptive radius, so that stitched equals whole-image inference."""
+    """Read around the tile and dropped; at least the receptive radius, so that stitched equals whole-image."""
     align_px: Annotated[int, Field(ge=1, le=4096)] = 1
     """The network's stride grid: tiles are read at multiples of it, so that pooling sees the same pixels everywhere."""
     batch: Annotated[int, Field(ge=1, le=256)] = 1
@@ -158,7 +158,7 @@ class AreasMeasure(Part):
 
 
 class PointsMeasure(Part):
-    """Detections: components of a heat map above a threshold, one point each, strongest first within `min_distance_um`."""
+    """Detections: components of a heat map above a threshold, one point each, strongest within `min_distance_um`."""
 
     kind: Literal["points"] = "points"
     output: Name

@@ -36,7 +36,8 @@ class Predictor(Protocol):
     def predict(self, batch: Batch, statistics: Statistics | None = None) -> Maps:
         """Raw outputs of the network for a batch; pre-processing is done inside, post-processing is not.
 
-        `statistics` is needed exactly when the manifest declares frozen statistics. Raises ValueError for another shape.
+        `statistics` is needed exactly when the manifest declares frozen statistics. Raises ValueError for another
+        shape, and PackageInvalidError where the network's outputs are not the manifest's.
         """
         ...
 

@@ -37,12 +37,23 @@ def model_roots() -> tuple[Path, ...]:
 
 
 def list_packages(roots: tuple[Path, ...] | None = None) -> tuple[Package, ...]:
-    """All packages under the roots, by name and version; of two with one reference the first root's counts."""
+    """All valid packages under the roots, by name and version; of two with one reference the first root's counts."""
+    return scan_packages(roots)[0]
+
+
+def scan_packages(roots: tuple[Path, ...] | None = None) -> tuple[tuple[Package, ...], tuple[PackageInvalidError, ...]]:
+    """(what `list_packages` gives, why the other folders are no packages): one broken folder does not hide the rest."""
     found: dict[str, Package] = {}
+    broken = []
     for folder in _package_folders(model_roots() if roots is None else roots):
-        package = read_package(folder)
+        try:
+            package = read_package(folder)
+        except PackageInvalidError as error:
+            broken.append(error)
+            continue
         found.setdefault(package.manifest.reference, package)
-    return tuple(sorted(found.values(), key=lambda p: (p.manifest.name, version_key(p.manifest.version))))
+    ordered = sorted(found.values(), key=lambda p: (p.manifest.name, version_key(p.manifest.version)))
+    return tuple(ordered), tuple(broken)
 
 
 def resolve(reference: str, roots: tuple[Path, ...] | None = None) -> Package:
@@ -58,12 +69,13 @@ def resolve(reference: str, roots: tuple[Path, ...] | None = None) -> Package:
     if (Path(reference) / MANIFEST_NAME).is_file():
         return read_package(Path(reference))
     name, _, wanted = reference.partition("@")
-    known = list_packages(roots)
+    known, broken = scan_packages(roots)
     matching = [p for p in known if p.manifest.name == name and wanted in ("", p.manifest.version)]
     if not matching:
         listed = ", ".join(p.manifest.reference for p in known) or "none"
         raise PackageUnknownError(
-            f"No model package is called {reference!r}; installed: {listed}.",
+            f"No model package is called {reference!r}; installed: {listed}."
+            + "".join(f" Not valid: {error.detail}" for error in broken),
             "Give one of these, a package's folder, or set HISTOSERVE_MODEL_DIR to where yours are.",
         )
     return matching[-1]
@@ -100,11 +112,11 @@ def read_package(folder: Path) -> Package:
         data = path.read_bytes() if path.stat().st_size <= MANIFEST_LIMIT_BYTES else b""
         manifest = Manifest.model_validate_json(data)
     except OSError as error:
-        raise PackageInvalidError(f"{folder.name} holds no {MANIFEST_NAME}.", "Give a package's folder.") from error
+        raise PackageInvalidError(f"{_label(folder)} holds no {MANIFEST_NAME}.", "Give a package's folder.") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise PackageInvalidError(f"{folder.name}/{MANIFEST_NAME}: {place}: {first['msg']}.") from error
+        raise PackageInvalidError(f"{_label(folder)}/{MANIFEST_NAME}: {place}: {first['msg']}.") from error
     for file in manifest.files:
         _check_place(folder, file)
     return Package(folder, manifest, hashlib.sha256(data).hexdigest())
@@ -154,6 +166,11 @@ def _package_folders(roots: tuple[Path, ...]) -> Iterator[Path]:
 def _check_place(folder: Path, file: FileSpec) -> None:
     path = folder / file.path
     if not path.is_file():
-        raise PackageInvalidError(f"{folder.name}: the file {file.path} is missing.")
+        raise PackageInvalidError(f"{_label(folder)}: the file {file.path} is missing.")
     if folder.resolve() not in path.resolve().parents:
-        raise PackageInvalidError(f"{folder.name}: {file.path} leads out of the package.")
+        raise PackageInvalidError(f"{_label(folder)}: {file.path} leads out of the package.")
+
+
+def _label(folder: Path) -> str:
+    """The last two parts of a package's folder, its name and version: enough to find it, and no server path."""
+    return "/".join(folder.absolute().parts[-2:])

@@ -271,7 +271,9 @@ def tissue_like(side_px: int, seed: int, width_px: int | None = None) -> np.ndar
     """A smooth pink and purple picture with noise, uint8 (side, width, 3)."""
     generator = np.random.default_rng(seed)
     shape = (side_px, width_px or side_px)
-    coarse = generator.random((shape[0] // 8 + 2, shape[1] // 8 + 2, 1)).repeat(8, 0).repeat(8, 1)[: shape[0], : shape[1]]
+    coarse = (
+        generator.random((shape[0] // 8 + 2, shape[1] // 8 + 2, 1)).repeat(8, 0).repeat(8, 1)[: shape[0], : shape[1]]
+    )
     colour = np.array([225, 170, 205]) * (1 - coarse) + np.array([110, 70, 150]) * coarse
     return np.clip(colour + generator.normal(0, 12, (*shape, 3)), 0, 255).astype(np.uint8)
 

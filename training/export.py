@@ -1,6 +1,5 @@
 """From a torch module to an ONNX file that every runtime here takes."""
 
-import io
 import warnings
 from collections.abc import Sequence
 
@@ -21,7 +20,7 @@ def export_onnx(
     spatial_axes: tuple[int, int] = (2, 3),
     dynamic_size: bool = True,
 ) -> bytes:
-    """The module as one ONNX file: batch and, where wanted, height and width stay symbolic (`batch`, `height`, `width`).
+    """The module as one ONNX file: `batch` and, where wanted, `height` and `width` stay symbolic.
 
     Parameters
     ----------
@@ -51,14 +50,13 @@ def export_onnx(
         )
     if program is None:
         raise RuntimeError("the exporter gave no program")
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     model.ir_version = IR_VERSION
     _name_dimensions(model, spatial_axes, dynamic_size)
     _forget_history(model)
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
 
 
 def _name_dimensions(model: onnx.ModelProto, spatial_axes: tuple[int, int], dynamic_size: bool) -> None:

@@ -62,9 +62,7 @@ def _choose_provider(package: Package, provider: str) -> str:
     return provider
 
 
-def _load(
-    package: Package, role: str, provider: str, shape: tuple[int, int, int, int], threads: int | None
-) -> Runner:
+def _load(package: Package, role: str, provider: str, shape: tuple[int, int, int, int], threads: int | None) -> Runner:
     manifest = package.manifest
     file = manifest.file("network" if role == "network" else "calibrator")
     if file is None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InternalError
-from models.manifest import Manifest
+from models.errors import InternalError, PackageInvalidError
+from models.manifest import Manifest, OutputSpec
 from models.predictor import Batch, Maps, Statistics
 from models.preprocess import to_input
 
@@ -58,8 +58,14 @@ class Network:
         if statistics is not None:
             inputs.append(statistics)
         answers = self._runner(inputs)
-        names = [output.name for output in self._manifest.outputs]
-        return {name: _as_map(answer) for name, answer in zip(names, answers, strict=True)}
+        outputs = self._manifest.outputs
+        if len(answers) != len(outputs):
+            raise PackageInvalidError(
+                f"{self._manifest.reference} gives {len(answers)} outputs, its manifest names {len(outputs)}."
+            )
+        return {
+            output.name: self._checked(output, _as_map(answer)) for output, answer in zip(outputs, answers, strict=True)
+        }
 
     def calibrate(self, tiles: Batch) -> Statistics:
         """The slide's statistics from a sample of its tiles; see `Predictor.calibrate`."""
@@ -73,11 +79,23 @@ class Network:
             )
         return statistics
 
+    def _checked(self, output: OutputSpec, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        count, *sides, _ = self._batch_shape
+        expected = (count, output.channels, *((side - 2 * output.inset_px) // output.stride_px for side in sides))
+        if answer.shape != expected:
+            raise PackageInvalidError(
+                f"{self._manifest.reference}: output {output.name} has the shape {answer.shape}, "
+                f"its manifest says {expected}."
+            )
+        return answer
+
     def close(self) -> None:
         """Release the network's memory."""
         self._runner = None
 
 
 def _as_map(answer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Classifiers answer with (N, C): one map pixel per tile."""
+    """Classifiers answer with (N, C), or (N,) for one class: one map pixel per tile."""
+    if answer.ndim == 1:
+        answer = answer[:, np.newaxis]
     return answer[:, :, np.newaxis, np.newaxis] if answer.ndim == 2 else answer

@@ -2,11 +2,12 @@
 
 import os
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ProviderUnavailableError
+from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.runtimes.network import Runner
 
 PROVIDERS = {"onnxruntime-cpu": "CPUExecutionProvider", "onnxruntime-cuda": "CUDAExecutionProvider"}
@@ -34,6 +35,8 @@ def load_onnx(data: bytes, provider: str, sizes: dict[str, int], threads: int | 
     ------
     ProviderUnavailableError
         The provider is not in this build, or the session runs on another one.
+    PackageInvalidError
+        The file is no network this runtime takes.
     """
     ort = import_onnxruntime()
     wanted = PROVIDERS[provider]
@@ -49,7 +52,7 @@ def load_onnx(data: bytes, provider: str, sizes: dict[str, int], threads: int | 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for name, size in sizes.items():
         options.add_free_dimension_override_by_name(name, size)
-    session = ort.InferenceSession(data, options, providers=[wanted])
+    session = _open_session(ort, data, options, wanted)
     session.disable_fallback()
     if session.get_providers()[0] != wanted:
         raise ProviderUnavailableError(
@@ -63,3 +66,18 @@ def load_onnx(data: bytes, provider: str, sizes: dict[str, int], threads: int | 
         return outputs
 
     return run
+
+
+def _open_session(ort: ModuleType, data: bytes, options: Any, provider: str) -> Any:  # noqa: ANN401
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        return ort.InferenceSession(data, options, providers=[provider])
+    except (
+        state.InvalidProtobuf,
+        state.InvalidGraph,
+        state.InvalidArgument,
+        state.NotImplemented,
+        state.Fail,
+    ) as error:
+        raise PackageInvalidError(f"ONNX Runtime does not take the network: {str(error)[:200]}") from error

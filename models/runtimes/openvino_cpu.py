@@ -5,7 +5,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ProviderUnavailableError
+from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.runtimes.network import Runner
 
 
@@ -16,6 +16,8 @@ def load_openvino(data: bytes, shapes: list[tuple[int, ...]], threads: int | Non
     ------
     ProviderUnavailableError
         OpenVINO is not installed.
+    PackageInvalidError
+        The file is no network this runtime takes.
     """
     os.environ["OPENVINO_TELEMETRY_DISABLE"] = "1"
     try:
@@ -25,8 +27,11 @@ def load_openvino(data: bytes, shapes: list[tuple[int, ...]], threads: int | Non
             "openvino-cpu was asked for, but openvino is not installed.", "Install histoserve[worker-cpu]."
         ) from error
     core = openvino.Core()
-    model = core.read_model(data)
-    model.reshape({item: list(shape) for item, shape in zip(model.inputs, shapes, strict=True)})
+    try:
+        model = core.read_model(data)
+        model.reshape({item: list(shape) for item, shape in zip(model.inputs, shapes, strict=True)})
+    except (RuntimeError, ValueError) as error:
+        raise PackageInvalidError("OpenVINO does not take the network, or not with its manifest's inputs.") from error
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
     if threads:
         config["INFERENCE_NUM_THREADS"] = str(threads)

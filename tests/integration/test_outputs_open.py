@@ -165,8 +165,9 @@ def test_ome_readers_see_one_pyramid(painted, tiff):
         (series,) = file.series
         assert file.is_ome and series.axes == "YXS"
         assert [level.shape[:2] for level in series.levels] == [spec.level_size(k)[::-1] for k in range(spec.levels)]
-        assert [page.is_tiled for page in file.pages] == [True] * spec.levels
-        assert [bool(page.subfiletype & 1) for page in file.pages] == [False] + [True] * (spec.levels - 1)
+        pages = [page.aspage() for page in file.pages]
+        assert [page.is_tiled for page in pages] == [True] * spec.levels
+        assert [bool(page.subfiletype & 1) for page in pages] == [False] + [True] * (spec.levels - 1)
         pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
         assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (MPP * STRIDE, "µm")
         notes = tifffile.xml2dict(file.ome_metadata)["OME"]["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]

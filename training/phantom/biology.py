@@ -1,8 +1,8 @@
 """What nuclei do: which proliferate, divide or die, and how much of it shows in their shape.
 
-How Ki-67 shows in H&E. Four traits of a nucleus (size, darkness, coarseness of chromatin, nucleoli) are each normal with
-unit spread; positive nuclei have their means moved by `TRAIT_WEIGHTS * spec.ki67_effect`. The weights have unit length,
-so `ki67_effect` is the distance d' between the two classes: the best possible classifier of traits has
+How Ki-67 shows in H&E. Four traits of a nucleus (size, darkness, coarseness of chromatin, nucleoli) are each normal
+with unit spread; positive nuclei have their means moved by `TRAIT_WEIGHTS * spec.ki67_effect`. The weights have unit
+length, so `ki67_effect` is the distance d' between the two classes: the best possible classifier of traits has
 AUC = Phi(d' / sqrt 2) and, for classes of equal size, accuracy Phi(d' / 2): 0.921 and 0.841 for d' = 2. Rendering,
 staining and blur take from that. Mitoses are all Ki-67 positive and drawn as figures of their own.
 """

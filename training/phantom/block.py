@@ -201,7 +201,8 @@ def _strands(fields: _Fields, fine: Map, medium: Map) -> Map:
     holes = np.clip(0.75 + 0.45 * mottle + 0.3 * density, 0.06, 1.0)
     dense = np.clip(0.80 + 0.13 * threads + 0.06 * density + 0.05 * fine, 0.3, 1.2)
     loose = np.clip(0.27 + 0.14 * threads + 0.09 * medium, 0.04, 0.6) * holes
-    return loose + (dense - loose) * bundle
+    density_of_all: Map = loose + (dense - loose) * bundle
+    return density_of_all
 
 
 def _fibres(fields: _Fields, across: Floats, along: Floats) -> tuple[Map, Map]:

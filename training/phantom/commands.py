@@ -27,8 +27,8 @@ Examples:
 
 `histoserve phantom make he.tiff --width 20000 --height 20000 --seed 7 --tissue 0.3 --truth truth.parquet`
 
-`histoserve phantom make case.tiff --stain he --stain ki67 --shift 40,-25 --warp 6` writes case-he.tiff and case-ki67.tiff,
-the second moved against the first.
+`histoserve phantom make case.tiff --stain he --stain ki67 --shift 40,-25 --warp 6` writes case-he.tiff and
+case-ki67.tiff, the second moved against the first.
 
 `histoserve phantom make scale.tiff --width 100000 --height 100000 --tissue 0.02` is a large slide, mostly glass.
 """
@@ -52,6 +52,7 @@ def _group() -> None:
 @app.command("make", help=MAKE_HELP)
 def make(
     out: Annotated[Path, typer.Argument(help="The slide; with several stains, their name before `-<stain>`.")],
+    *,
     stain: StainOption = ["he"],  # noqa: B006
     width: Annotated[int, typer.Option(help="Width in level-0 px.")] = 8192,
     height: Annotated[int, typer.Option(help="Height in level-0 px.")] = 8192,
@@ -84,6 +85,7 @@ def make(
 @app.command("picture", help=PICTURE_HELP)
 def picture(
     out: Annotated[Path, typer.Argument(help="The PNG to write.")],
+    *,
     stain: Annotated[str, typer.Option(help="One stain.")] = "he",
     seed: Annotated[int, typer.Option(help="Which phantom.")] = 0,
     at: Annotated[str, typer.Option(help="X,Y of the region in level-0 px.")] = "3584,3584",

@@ -33,12 +33,12 @@ def _dividing(nucleus: Nuclei, at: tuple[Map, Map], threads: Map, numbers: np.ra
     radius = np.sqrt(u * u + v * v)
     if phase == 1:
         inside = _ellipse(u, v, major, minor) + 0.6 * threads
-        return inside, dark * (0.6 + 0.5 * np.clip(threads, -1.15, 1.2)), -0.25 * _near(radius, 8.0)
+        return _maps(inside, dark * (0.6 + 0.5 * np.clip(threads, -1.15, 1.2)), -0.25 * _near(radius, 8.0))
     v = v + numbers.uniform(-0.09, 0.09) * u * u / 2 + numbers.uniform(0.1, 0.6) * np.sin(u * numbers.uniform(0.6, 1.4))
     shape = _metaphase(u, v, (major, minor)) if phase == 2 else _two_plates(u, v, major, minor)
     ragged = shape + np.float32(numbers.uniform(0.4, 0.95)) * threads
-    pale: Map = -numbers.uniform(0.15, 0.5) * np.clip((7.5 - radius) / 2.5, 0.0, 1.0)
-    return ragged.astype(np.float32), dark * (1.0 + 0.16 * threads), pale.astype(np.float32)
+    pale = -numbers.uniform(0.15, 0.5) * np.clip((7.5 - radius) / 2.5, 0.0, 1.0)
+    return _maps(ragged, dark * (1.0 + 0.16 * threads), pale)
 
 
 def _mistaken(nucleus: Nuclei, at: tuple[Map, Map], threads: Map, numbers: np.random.Generator) -> tuple[Map, Map, Map]:
@@ -47,12 +47,17 @@ def _mistaken(nucleus: Nuclei, at: tuple[Map, Map], threads: Map, numbers: np.ra
     radius = np.sqrt(u * u + v * v)
     if int(nucleus.lookalike[0]) == 1:
         inside = _fragments(nucleus, u, v, numbers)
-        return inside, dark * (1.0 + 0.06 * threads), _dying(u, v, numbers)
+        return _maps(inside, dark * (1.0 + 0.06 * threads), _dying(u, v, numbers))
     lobes, turn = int(numbers.integers(2, 5)), numbers.uniform(0, 6)
-    inside = _ellipse(u, v, major, minor) + numbers.uniform(0.15, 0.6) * np.sin(lobes * np.arctan2(v, u) + turn)
-    inside = inside + np.float32(0.18) * threads
+    lobed = numbers.uniform(0.15, 0.6) * np.sin(lobes * np.arctan2(v, u) + turn)
+    inside = _ellipse(u, v, major, minor) + lobed + 0.18 * threads
     pink = 0.45 * numbers.random() * _near(radius, 6.0)
-    return inside.astype(np.float32), dark * (1.0 + float(nucleus.coarse[0]) * threads), pink.astype(np.float32)
+    return _maps(inside, dark * (1.0 + float(nucleus.coarse[0]) * threads), pink)
+
+
+def _maps(*maps: NDArray[np.floating]) -> tuple[Map, Map, Map]:
+    inside, chromatin, aura = (m.astype(np.float32) for m in maps)
+    return inside, chromatin, aura
 
 
 def _ellipse(u: Map, v: Map, major: float, minor: float) -> Map:
@@ -68,7 +73,7 @@ def _metaphase(u: Map, v: Map, axes: tuple[float, float]) -> Map:
     major, minor = axes
     if minor > 3.0:
         radius = np.sqrt(u * u + v * v)
-        ring: Map = 1.7 - np.abs(radius - 0.62 * major)
+        ring: Map = np.float32(1.7) - np.abs(radius - np.float32(0.62 * major))
         return ring
     bend = v + 0.05 * (u * u) / major
     return _capsule(u, bend, major, min(minor, PLATE_UM))

@@ -76,8 +76,7 @@ class Textures:
 @lru_cache(maxsize=4)
 def textures(seed: int, mpp: float) -> Textures:
     """The textures of a seed at an mpp; kept, because every block asks for them."""
-    ridged = _band(stream(seed, "threads"), mpp, (0.9, 2.2), TEXTURE_PX)
-    ridged = 1.0 - 2.2 * np.abs(ridged)
+    ridged = 1.0 - 2.2 * np.abs(_band(stream(seed, "threads"), mpp, (0.9, 2.2), TEXTURE_PX))
     return Textures(
         fine=_band(stream(seed, "fine"), mpp, (0.5, 1.4), TEXTURE_PX - 25),
         medium=_band(stream(seed, "medium"), mpp, (2.0, 7.0), TEXTURE_PX + 57),

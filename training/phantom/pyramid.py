@@ -59,13 +59,15 @@ def reduce(pixels: RGB, stain: Stain) -> RGB:
     whole = pixels[: height * REDUCE, : width * REDUCE].astype(np.uint16)
     rows = whole.reshape(height, REDUCE, -1).sum(axis=1, dtype=np.uint16)
     sums = rows.reshape(height, width, REDUCE, 3).sum(axis=2, dtype=np.uint16)
-    return ((sums + REDUCE * REDUCE // 2) // (REDUCE * REDUCE)).astype(np.uint8)
+    means: RGB = ((sums + REDUCE * REDUCE // 2) // (REDUCE * REDUCE)).astype(np.uint8)
+    return means
 
 
 class PyramidSink:
     """Takes the blocks of one stain row by row and keeps one strip of a tile's height per level.
 
-    Invariant: strips hold `filled` rows of their level since the last row of tiles was stored.
+    Invariant: a strip holds `filled` rows of its level since its last row of tiles was stored, and is glass wherever no
+    `touched` tile lies.
     """
 
     def __init__(self, path: Path, spec: PhantomSpec, stain: Stain, glass: RGB) -> None:
@@ -77,6 +79,7 @@ class PyramidSink:
         self._blank = encode_tile(plain, stain, spec.quality)
         self._strips = [self._empty(level) for level in range(1, len(self._sizes))]
         self._filled = [0] * len(self._strips)
+        self._touched: list[set[int]] = [set() for _ in self._strips]
         self._rows = [0] * len(self._strips)
         width, height = self._sizes[-1]
         self._thumbnail = np.broadcast_to(glass, (height, width, 3)).copy()
@@ -94,7 +97,8 @@ class PyramidSink:
         if block is not None and self._strips:
             size = BLOCK_PX // REDUCE
             strip = self._strips[0][self._filled[0] : self._filled[0] + size, column * size : (column + 1) * size]
-            strip[:] = block.reduced[: strip.shape[0], : strip.shape[1]]
+            strip[:] = block.reduced
+            self._touched[0].add(column * size // TILE_PX)
 
     def end_row(self) -> None:
         """All blocks of a row were added."""
@@ -112,7 +116,7 @@ class PyramidSink:
         self._file.abandon()
 
     def _empty(self, level: int) -> RGB:
-        columns = tiles_across(self._sizes[level][0]) + BLOCK_PX // TILE_PX
+        columns = tiles_across(self._sizes[level][0]) + REDUCE
         return np.broadcast_to(self._glass, (TILE_PX, columns * TILE_PX, 3)).copy()
 
     def _advance(self, n: int, rows: int) -> None:
@@ -127,20 +131,27 @@ class PyramidSink:
         width, height = self._sizes[level]
         if row < tiles_across(height):
             for column in range(tiles_across(width)):
+                shown = column in self._touched[n]
                 tile = strip[:, column * TILE_PX : (column + 1) * TILE_PX]
-                blank = bool((tile == self._glass).all())
-                data = self._blank if blank else encode_tile(tile, self._stain, self._quality)
-                self._file.write_tile(level, column, row, data, shared=blank)
-        self._rows[n], self._filled[n] = row + 1, 0
+                data = encode_tile(tile, self._stain, self._quality) if shown else self._blank
+                self._file.write_tile(level, column, row, data, shared=not shown)
         if level == len(self._strips):
             self._see(strip, row * TILE_PX, 0)
         else:
-            upper, start = self._strips[n + 1], self._filled[n + 1]
-            small = reduce(strip, self._stain)
-            wide = min(small.shape[1], upper.shape[1])
-            upper[start : start + TILE_PX // REDUCE, :wide] = small[:, :wide]
+            self._hand_on(n)
             self._advance(n + 1, TILE_PX // REDUCE)
-        strip[:] = self._glass
+        for column in self._touched[n]:
+            strip[:, column * TILE_PX : (column + 1) * TILE_PX] = self._glass
+        self._touched[n] = set()
+        self._rows[n], self._filled[n] = row + 1, 0
+
+    def _hand_on(self, n: int) -> None:
+        """The quarter of what was drawn on a strip, into the next level's; glass is there already."""
+        upper, start, size = self._strips[n + 1], self._filled[n + 1], TILE_PX // REDUCE
+        for column in self._touched[n]:
+            small = reduce(self._strips[n][:, column * TILE_PX : (column + 1) * TILE_PX], self._stain)
+            upper[start : start + size, column * size : (column + 1) * size] = small
+            self._touched[n + 1].add(column // REDUCE)
 
     def _see(self, pixels: RGB, y: int, x: int) -> None:
         """Keep a part of the smallest level for the thumbnail."""

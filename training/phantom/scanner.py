@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from training.phantom.chance import Floats, stream, uniform
+from training.phantom.chance import stream, uniform
 from training.phantom.noise import Textures, smooth_noise, textures
 from training.phantom.spec import BRIGHT_FIELD, PhantomSpec, Stain
 from training.phantom.tissue import threshold
@@ -50,8 +50,8 @@ def _defocus(spec: PhantomSpec, box: tuple[int, int, int, int], size: int) -> ND
     """How far from focus each pixel is, 0 to 1, in patches of about a millimetre."""
     x_px, y_px, _, halo = box
     step = 16
-    xs: Floats = (x_px - halo + np.arange(0, size + step, step)) * spec.mpp
-    ys: Floats = (y_px - halo + np.arange(0, size + step, step)) * spec.mpp
+    xs = (x_px - halo + np.arange(0, size + step, step)) * spec.mpp
+    ys = (y_px - halo + np.arange(0, size + step, step)) * spec.mpp
     x, y = np.meshgrid(xs, ys)
     coarse = smooth_noise(stream(spec.seed, "focus"), x, y, 900.0) - threshold(spec.defocus)
     at = np.arange(size) / step
@@ -64,7 +64,8 @@ def _defocus(spec: PhantomSpec, box: tuple[int, int, int, int], size: int) -> ND
 def _kernel(sigma_px: float) -> NDArray[np.float32]:
     radius = math.ceil(2.5 * sigma_px) if sigma_px > 0.15 else 0
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma_px, 1e-3)) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
+    kernel: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return kernel
 
 
 def _blurred(light: Light, sigma_px: float) -> Light:

@@ -53,7 +53,7 @@ def _he(block: Block) -> tuple[Map, Map]:
     membrane = block.membrane * free
     blue = canvas.chromatin * block.tissue + 0.15 * cytoplasm + 0.05 * collagen + 0.10 * membrane
     red = 0.33 * cytoplasm + 1.0 * collagen + 0.34 * membrane + 0.8 * pink * free * block.tissue
-    return blue, red
+    return blue.astype(np.float32), red.astype(np.float32)
 
 
 def _ihc(block: Block, brown: NDArray[np.float64]) -> tuple[Map, Map]:

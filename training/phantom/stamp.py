@@ -56,7 +56,11 @@ class Patches:
 
 
 def stamp(canvas: Canvas, nuclei: Nuclei, at_px: tuple[Floats, Floats], grain: Textures, seed: int) -> None:
-    """Draw the nuclei, in the order of their ids, centred at slide coordinates `at_px`."""
+    """Draw the nuclei centred at slide coordinates `at_px`.
+
+    Small before large, then in the order given, figures last: two that lie over each other come in the same order
+    whatever window they are drawn in.
+    """
     ordinary = np.flatnonzero(~nuclei.special)
     for which in _batches(nuclei, ordinary, canvas.mpp):
         part, at = nuclei.take(which), (at_px[0][which], at_px[1][which])

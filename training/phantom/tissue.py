@@ -174,10 +174,9 @@ def _blobs(spec: PhantomSpec, lattice: _Nests, x: Floats, y: Floats) -> _Blobs:
     radius = np.where(crowd > 0, radius * (0.82 + 0.30 * np.clip(crowd, 0.0, 1.5)), -1.0)
     hollow = (u[3] < lattice.lumen_part) & (radius > 42.0)
     angle = np.pi * u[4]
-    table = np.stack(
-        [cx, cy, radius, np.cos(angle), np.sin(angle), 1.0 + 0.45 * u[5]]
-        + [np.where(hollow, 0.22 + 0.3 * u[6], 0.0), 0.05 + 0.1 * u[6], 2 * np.pi * u[7]]
-    )
+    oval = [np.cos(angle), np.sin(angle), 1.0 + 0.45 * u[5]]
+    shape = [np.where(hollow, 0.22 + 0.3 * u[6], 0.0), 0.05 + 0.1 * u[6], 2 * np.pi * u[7]]
+    table = np.stack([cx, cy, radius, *oval, *shape])
     return _Blobs(spacing, left, top, i.shape[1], table.reshape(len(table), -1))
 
 

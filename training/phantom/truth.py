@@ -125,7 +125,7 @@ class TruthFile:
         self._path = self._writer = None
 
     def _write(self, nuclei: Nuclei) -> None:
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet
 
         table = truth_table(self._spec, nuclei, self._stains)
         if self._writer is None:

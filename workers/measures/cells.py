@@ -157,7 +157,8 @@ def _cells(parts: list[Pixels], rule: CellRule, image: Box, counts: Tally) -> It
 
 def _make_cells(found: Pixels, rule: CellRule, image: Box, counts: Tally) -> Iterator[Cell]:
     outlines = trace_outlines(found, rule.grow_px, image)
-    small, large = outlines.area_px < rule.min_area_px, outlines.area_px > rule.max_area_px
+    large = outlines.area_px > rule.max_area_px
+    small = (outlines.area_px < rule.min_area_px) & ~large
     counts.too_small += int(small.sum())
     counts.too_large += int(large.sum())
     starts, points = simplify(outlines.starts, outlines.points)

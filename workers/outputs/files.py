@@ -13,7 +13,7 @@ def replace_whole(path: Path) -> Iterator[IO[bytes]]:
 
     The name of the unfinished file depends on `path` alone: a run that was killed and started again leaves no litter.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("w+b") as file:
@@ -31,6 +31,15 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file at once; when this returns, it is on the disk."""
     with replace_whole(path) as file:
         file.write(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, durable where they are new."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,14 +6,14 @@ What was never written, or was all fill, has no file.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.geometry import Box, Frame
-from workers.outputs.files import sync_folder, write_whole
+from workers.outputs.files import write_whole
 from workers.outputs.ngff import array_metadata, group_metadata
 from workers.outputs.shards import encode_shard, read_chunks
 from workers.outputs.spec import MapKind, MapSpec, ShardRecord, chunk_side, fill_of
@@ -67,7 +67,6 @@ def write_shard(
         path.unlink(missing_ok=True)
         return None
     write_whole(path, data)
-    sync_folder(path.parent.parent)
     return ShardRecord(path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
 
@@ -76,7 +75,8 @@ def read_box(folder: Path, spec: MapSpec, box: Box, level: int = 0) -> NDArray[n
     out = np.full(spec.shape(box.width, box.height), spec.fill, dtype=np.uint8)
     inside = box.intersect(Box(0, 0, *spec.level_size(level)))
     shape = spec.shape(spec.chunk_px, spec.chunk_px)
-    for shard_x, shard_y, shard in _shards_of(spec, inside):
+    for shard_x, shard_y in spec.shards_of(inside):
+        shard = Box(shard_x * spec.shard_px, shard_y * spec.shard_px, spec.shard_px, spec.shard_px)
         wanted = inside.intersect(shard).shift(-shard.x, -shard.y)
         path = folder / spec.folder_name / _shard_key(spec, shard_x, shard_y, level)
         for place, values in read_chunks(path, shape, spec.shard_px, wanted):
@@ -94,15 +94,6 @@ def present_shards(folder: Path, spec: MapSpec, level: int = 0) -> tuple[tuple[i
     files = (path for path in root.glob("*/*") if path.name.isdecimal())
     found = sorted((int(path.parent.name), int(path.name)) for path in files)
     return tuple((x, y) for y, x in found)
-
-
-def _shards_of(spec: MapSpec, box: Box) -> Iterator[tuple[int, int, Box]]:
-    if box.is_empty:
-        return
-    side = spec.shard_px
-    for y in range(box.y // side, -(-box.bottom // side)):
-        for x in range(box.x // side, -(-box.right // side)):
-            yield x, y, Box(x * side, y * side, side, side)
 
 
 def _shard_key(spec: MapSpec, shard_x: int, shard_y: int, level: int) -> str:

@@ -77,19 +77,18 @@ def _tiles(folder: Path, spec: MapSpec, level: int) -> Iterator[bytes]:
     blank = _encode(np.full(spec.shape(TILE_PX, TILE_PX), spec.fill, dtype=np.uint8), spec)
     for y in range(0, height, TILE_PX):
         for x in range(0, width, TILE_PX):
-            box = Box(x, y, TILE_PX, TILE_PX)
-            values = read_box(folder, spec, box, level) if _meets(box, shards, spec.shard_px) else None
-            is_blank = values is None or not (values != spec.fill).any()
-            yield blank if is_blank or values is None else _encode(values, spec)
-
-
-def _meets(box: Box, shards: frozenset[tuple[int, int]], side: int) -> bool:
-    rows, columns = range(box.y // side, -(-box.bottom // side)), range(box.x // side, -(-box.right // side))
-    return any((x, y) in shards for y in rows for x in columns)
+            box = Box(x, y, TILE_PX, TILE_PX).intersect(Box(0, 0, width, height))
+            if shards.isdisjoint(spec.shards_of(box)):
+                yield blank
+                continue
+            values = read_box(folder, spec, box, level)
+            yield _encode(values, spec) if (values != spec.fill).any() else blank
 
 
 def _encode(values: NDArray[np.uint8], spec: MapSpec) -> bytes:
-    rgb = paint(values, spec)
+    """A tile; what it reaches behind the edge repeats the last pixels, which JPEG keeps out of the picture."""
+    rest = [(0, TILE_PX - side) for side in values.shape[-2:]]
+    rgb = paint(np.pad(values, [(0, 0)] * (values.ndim - 2) + rest, mode="edge"), spec)
     if spec.kind == "image":
         return bytes(
             imagecodecs.jpeg8_encode(

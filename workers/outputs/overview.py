@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.geometry import Box, Frame
-from workers.outputs.colours import paint
+from workers.outputs.colours import paint, palette
 from workers.outputs.maps import MapSpec, read_box
 from workers.outputs.picture import RGB, Caption, resize, write_picture
 from workers.outputs.place import place_of
@@ -25,9 +25,9 @@ BORDER_MPP = 1.2
 """Borders are drawn where the picture is at least this fine, um per px."""
 FINER = 4
 """Coverage is averaged from a level at least so many times finer than the picture, where there is one."""
-STRIP_ROWS = 64
+STRIP_ROWS = 8
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 def write_overview(path: Path, folder: Path, spec: MapSpec, frame: Frame, *, thumbnail: RGB, title: str) -> None:
@@ -132,35 +132,41 @@ def _coverage(
     own = frame.mpp * spec.stride_px * 2**level
     across, down = spec.level_size(level)
     left = _edges(0, size[0], mpp / own, across)
-    weights = _weights(spec)
+    table = _weighted_colours(spec)
     for top in range(0, size[1], STRIP_ROWS):
         rows = slice(top, min(top + STRIP_ROWS, size[1]))
         edges = _edges(rows.start, rows.stop, mpp / own, down)
         strip = read_box(folder, spec, Box(0, int(edges[0]), across, int(edges[-1] - edges[0])), level)
-        weight = weights[strip]
-        colour = paint(strip, spec) * weight[..., None]
-        sums = _bin(weight, edges - edges[0], left)
-        colours = _bin(colour, edges - edges[0], left) / np.maximum(sums, 1e-9)[..., None]
-        yield rows, sums / _bin(np.ones_like(weight), edges - edges[0], left), colours
+        means = _bin(np.take(table, strip, axis=0), edges - edges[0], left)
+        colours = np.asarray(means[..., :3] / np.maximum(means[..., 3:], 1e-6), dtype=np.float32)
+        yield rows, means[..., 3], colours
 
 
-def _weights(spec: MapSpec) -> Floats:
-    """How much each value counts as found."""
-    if spec.kind == "heat":
-        return np.arange(256) / 255
-    weights = np.zeros(256)
-    weights[: len(spec.classes)] = [not item.background for item in spec.classes]
-    return weights
+def _weighted_colours(spec: MapSpec) -> Floats:
+    """(256, 4): the colour of each value times how much it counts as found, and that weight."""
+    weights = np.arange(256, dtype=np.float32) / 255
+    if spec.kind == "classes":
+        weights[:] = 0
+        weights[: len(spec.classes)] = [not item.background for item in spec.classes]
+    colours = palette(spec) * weights[:, None]
+    return np.concatenate((colours, weights[:, None]), axis=1)
 
 
 def _edges(start: int, stop: int, ratio: float, limit: int) -> NDArray[np.int64]:
     """First map px of each picture px from `start`, and the end; each holds at least one."""
-    edges = np.rint(np.arange(start, stop + 1) * ratio).astype(np.int64)
-    edges[-1] = max(edges[-1], edges[-2] + 1)
-    return np.asarray(np.minimum(edges, limit), dtype=np.int64)
+    edges: NDArray[np.int64] = np.floor(np.arange(start, stop + 1) * ratio + 1e-6).astype(np.int64)
+    edges[:-1] = np.minimum(edges[:-1], limit - 1)
+    edges[-1] = min(max(edges[-1], edges[-2] + 1), limit)
+    return edges
 
 
 def _bin(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+    """Means of (h, w, 4) between the edges."""
     inner_rows, inner_columns = np.minimum(rows[:-1], len(values) - 1), np.minimum(columns[:-1], values.shape[1] - 1)
     summed = np.add.reduceat(np.add.reduceat(values, inner_rows, axis=0), inner_columns, axis=1)
-    return np.asarray(summed, dtype=np.float64)
+    heights, widths = (
+        np.diff(np.append(inner, size))
+        for inner, size in zip((inner_rows, inner_columns), values.shape[:2], strict=True)
+    )
+    counts = np.maximum(heights, 1)[:, None] * np.maximum(widths, 1)
+    return np.asarray(summed / counts[..., None], dtype=np.float32)

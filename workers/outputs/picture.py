@@ -28,8 +28,8 @@ class Caption:
 
     title: str
     legend: Sequence[tuple[str, Colour]]
-    mpp: float
-    """Of the picture's pixels."""
+    mpp: float | None
+    """Of the picture's pixels; None where it is no place on a slide, which gets no scale bar."""
 
 
 def write_picture(path: Path, pixels: RGB, caption: Caption) -> None:
@@ -43,7 +43,8 @@ def write_picture(path: Path, pixels: RGB, caption: Caption) -> None:
     font = ImageFont.load_default(TEXT_PX)
     draw.text((MARGIN_PX, BAND_PX // 2), caption.title, INK, font, anchor="lm")
     middle = BAND_PX + height + BAND_PX // 2
-    _draw_scale_bar(draw, middle, caption.mpp, width)
+    if caption.mpp is not None:
+        _draw_scale_bar(draw, middle, caption.mpp, width)
     draw.text((sheet_width - MARGIN_PX, middle), NOTICE, GREY, font, anchor="rm")
     for index, row in enumerate(rows):
         _draw_legend(draw, middle + BAND_PX * (index + 1), row)

@@ -65,11 +65,9 @@ def stored_values(folder: Path, source: Source) -> Iterator[NDArray[np.uint8]]:
 
 def _stored(folder: Path, spec: MapSpec) -> Callable[[Box], bool]:
     """Tells whether any shard of a box has a file; the folder is listed once."""
-    present, side = frozenset(present_shards(folder, spec)), spec.shard_px
+    present = frozenset(present_shards(folder, spec))
 
     def is_stored(box: Box) -> bool:
-        columns = range(box.x // side, -(-box.right // side))
-        rows = range(box.y // side, -(-box.bottom // side))
-        return any((x, y) in present for y in rows for x in columns)
+        return not present.isdisjoint(spec.shards_of(box))
 
     return is_stored

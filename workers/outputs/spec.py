@@ -1,5 +1,6 @@
 """What a stored map is: its kind, its size, and how it is cut into files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,6 +68,13 @@ class MapSpec:
     def shape(self, width_px: int, height_px: int) -> tuple[int, ...]:
         """The shape of an array of this map."""
         return (self.channels, height_px, width_px) if self.is_planar else (height_px, width_px)
+
+    def shards_of(self, box: Box) -> Iterator[tuple[int, int]]:
+        """(column, row) of each shard that a box in map px meets, row by row."""
+        if not box.is_empty:
+            for y in range(box.y // self.shard_px, -(-box.bottom // self.shard_px)):
+                for x in range(box.x // self.shard_px, -(-box.right // self.shard_px)):
+                    yield x, y
 
     def shard_box(self, shard_x: int, shard_y: int, level: int = 0) -> Box:
         """The map px a shard holds, cut at the edge of the level."""

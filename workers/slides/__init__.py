@@ -1,6 +1,17 @@
 """Slides: one `open_slide` for every format, chosen by content; one way to read a box at a stated mpp."""
 
 from workers.slides.opening import open_slide
+from workers.slides.probe import ProbeLimits, probe_slide
 from workers.slides.slide import Level, MppSource, Slide, SlideInfo, frame_mpp, frame_size
 
-__all__ = ["Level", "MppSource", "Slide", "SlideInfo", "frame_mpp", "frame_size", "open_slide"]
+__all__ = [
+    "Level",
+    "MppSource",
+    "ProbeLimits",
+    "Slide",
+    "SlideInfo",
+    "frame_mpp",
+    "frame_size",
+    "open_slide",
+    "probe_slide",
+]

@@ -161,7 +161,7 @@ def _as_rgb(pixels: NDArray[np.generic], height_px: int, width_px: int) -> RGB:
 class Packed:
     """Decodes lossless segments of interleaved pixels, or of one colour plane."""
 
-    unpack: Callable[..., bytes] | None
+    unpack: Callable[..., bytes | bytearray | None] | None
     channels: int
     predictor: int
 
@@ -169,11 +169,12 @@ class Packed:
         """uint8 (height, width, channels)."""
         wanted_bytes = height_px * width_px * self.channels
         raw = self.unpack(data, out=wanted_bytes) if self.unpack else data
-        if len(raw) < wanted_bytes:
-            raise ValueError(f"it unpacks to {len(raw)} of {wanted_bytes} bytes")
+        if raw is None or len(raw) < wanted_bytes:
+            raise ValueError(f"it unpacks to {len(raw or b'')} of {wanted_bytes} bytes")
         pixels = np.frombuffer(raw, np.uint8, wanted_bytes).reshape(height_px, width_px, self.channels)
         if self.predictor == 1:
             return pixels
         if self.predictor == 2:
-            return np.cumsum(pixels, axis=1, dtype=np.uint8)
+            summed: NDArray[np.uint8] = np.cumsum(pixels, axis=1, dtype=np.uint8)
+            return summed
         raise SlideUnsupportedError(f"The image uses TIFF predictor {self.predictor}; 1 and 2 are read for bytes.")

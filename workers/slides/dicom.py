@@ -63,9 +63,7 @@ def open_dicom(path: Path, mpp_override: float | None) -> PyramidSlide:
         cache = TileCache(CACHE_BYTES)
         levels = [_level(i, image, cache) for i, image in enumerate(series.images)]
         for level in levels:
-            last = level.grid.columns * level.grid.rows - 1
-            for number in sorted({0, last // 2, last}):
-                level.tile(number)
+            level.decode_some()
     except BaseException:
         series.close()
         raise

@@ -1,7 +1,6 @@
 """Frames of a DICOM file that lacks attributes wsidicom insists on: found by walking the pixel data's items."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import UID
@@ -58,7 +57,8 @@ def find_frames(file: ByteFile, dataset: Dataset, pixel_data_offset: int) -> Fra
 
 def _encapsulated(file: ByteFile, at: int, frames: int) -> FramePlaces:
     """Walk the items behind the basic offset table."""
-    offsets, lengths = [], []
+    offsets: list[int] = []
+    lengths: list[int] = []
     at += 8 + _item_length(file, at)
     while len(offsets) <= frames:
         head = file.read(at, 8)

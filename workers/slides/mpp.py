@@ -54,5 +54,6 @@ def _refuse_implausible(mpp_x: float, mpp_y: float, whose: str) -> None:
         )
     if abs(mpp_x / mpp_y - 1) > SQUARE_WITHIN:
         raise MppOutOfRangeError(
-            f"{whose} is {mpp_x:.4g} x {mpp_y:.4g} um/px: its pixels are not square within {SQUARE_WITHIN:.0%}.", _REMEDY
+            f"{whose} is {mpp_x:.4g} x {mpp_y:.4g} um/px: its pixels are not square within {SQUARE_WITHIN:.0%}.",
+            _REMEDY,
         )

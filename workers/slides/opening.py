@@ -51,7 +51,8 @@ def _open(path: Path, mpp_override: float | None) -> PyramidSlide:
 
 
 def _open_tiff(path: Path, mpp_override: float | None) -> PyramidSlide:
-    from workers.slides.tiff import NeedsOpenslideError, open_tiff
+    from workers.slides.tiff import open_tiff
+    from workers.slides.tiff_metadata import NeedsOpenslideError
 
     try:
         return open_tiff(path, mpp_override)

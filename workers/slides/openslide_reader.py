@@ -90,7 +90,7 @@ def _describe(slide: Any, mpp_override: float | None) -> SlideInfo:  # noqa: ANN
     vendor = properties.get("openslide.vendor", "unknown")
     vendor = vendor if re.fullmatch(r"[a-z0-9-]{1,32}", vendor) else "unknown"
     levels = tuple(
-        Level(i, *size, level_downsample(slide.dimensions, size), *_tile(properties, i))
+        Level(i, size[0], size[1], level_downsample(slide.dimensions, size), *_tile(properties, i))
         for i, size in enumerate(slide.level_dimensions)
     )
     return SlideInfo(

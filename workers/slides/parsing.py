@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from xml.etree.ElementTree import ParseError
 
-from models.errors import SlideUnreadableError
+from models.errors import SlideUnreadableError, SlideUnsupportedError
 
 PARSER_FAILURES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
     LookupError,
-    NotImplementedError,
     OSError,
     ParseError,
     RuntimeError,
@@ -35,11 +34,16 @@ def parsing(what: str, *failures: type[Exception]) -> Iterator[None]:
     """
     for library in ("tifffile", "wsidicom", "pydicom"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    caught: tuple[type[Exception], ...] = (*PARSER_FAILURES, *failures)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except (*PARSER_FAILURES, *failures) as error:
+        except NotImplementedError as error:
+            raise SlideUnsupportedError(
+                f"The {what} describes an image this reader has no way to read.", "Export one RGB plane as a pyramid."
+            ) from error
+        except caught as error:
             raise SlideUnreadableError(
                 f"The {what} cannot be parsed ({type(error).__name__}).",
                 "Check that the file opens in its scanner's viewer, and copy it again.",

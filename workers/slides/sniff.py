@@ -53,7 +53,9 @@ def sniff(path: Path) -> Kind:
         return "openslide" if _has_mirax_folder(path) else "jpeg"
     for magic, name, converter in _KNOWN_ELSEWHERE:
         if start.startswith(magic):
-            raise SlideUnsupportedError(f"The file is {name} file, which is not read here.", f"Convert it: {converter}.")
+            raise SlideUnsupportedError(
+                f"The file is {name} file, which is not read here.", f"Convert it: {converter}."
+            )
     return _sniff_text(path, start)
 
 

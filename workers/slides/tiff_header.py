@@ -97,12 +97,13 @@ def read_tiff_header(file: ByteFile) -> TiffHeader:
         Directories loop, or there are more than a slide can have.
     """
     dialect, first = _read_dialect(file)
+    # Reduced images are both listed by their page and chained to each other, so for them "seen" means done, not a loop.
     seen: set[int] = set()
     directories: list[Directory] = []
     waiting = [(first, False)]
     while waiting:
         offset, is_sub = waiting.pop(0)
-        while offset:
+        while offset and not (is_sub and offset in seen):
             _refuse_loop(offset, seen)
             directory, offset = _read_directory(file, dialect, offset, is_sub)
             directories.append(directory)
@@ -156,7 +157,9 @@ def _read_directory(file: ByteFile, dialect: Dialect, offset: int, is_sub: bool)
     count_bytes = struct.calcsize(dialect.count_code)
     count = dialect.number(dialect.count_code, file.read(offset, count_bytes))
     if not 0 < count <= MAX_ENTRIES:
-        raise SlideAbsurdError(f"The TIFF directory at byte {offset} claims {count} entries; 1 to {MAX_ENTRIES} are sane.")
+        raise SlideAbsurdError(
+            f"The TIFF directory at byte {offset} claims {count} entries; 1 to {MAX_ENTRIES} are sane."
+        )
     at = offset + count_bytes
     table = file.read(at, count * dialect.entry_bytes)
     at += len(table)

@@ -160,7 +160,12 @@ def _split_ndpi_strip(file: ByteFile, layout: Layout, lows: NDArray[Any], highs:
     if highs.size == starts.size:
         starts = starts + (highs.astype(np.int64) << 32)
     length, offset = int(layout.counts[0]), int(layout.offsets[0])
-    if starts.size < 2 or layout.counts.size != 1 or (np.diff(starts) <= 0).any() or not 0 < starts[0] < MAX_TABLES_BYTES:
+    if (
+        starts.size < 2
+        or layout.counts.size != 1
+        or (np.diff(starts) <= 0).any()
+        or not 0 < starts[0] < MAX_TABLES_BYTES
+    ):
         raise SlideUnreadableError("The NDPI's table of restart markers is damaged.")
     if starts[-1] >= length:
         raise SlideUnreadableError("The NDPI is truncated: its restart markers lie behind its data.")

@@ -64,7 +64,9 @@ def test_macenko_makes_two_scanners_of_one_tissue_alike():
     faint, _ = stained(scale=0.7)
     strong, _ = stained(stains=np.array([[0.7, 0.65, 0.3], [0.1, 0.98, 0.2]]), scale=1.1)
     before = np.abs(faint.astype(int) - strong).mean()
-    after = np.abs(fit_stain((TARGET,), faint).apply(faint[0]).astype(int) - fit_stain((TARGET,), strong).apply(strong[0]))
+    after = np.abs(
+        fit_stain((TARGET,), faint).apply(faint[0]).astype(int) - fit_stain((TARGET,), strong).apply(strong[0])
+    )
     assert after.mean() < before / 3
 
 
@@ -116,7 +118,7 @@ def test_what_cannot_be_fitted_is_left_alone_and_said(step, sample, reason):
 
 
 def test_one_stain_is_not_split_in_two():
-    sample, amounts = stained()
+    _, amounts = stained()
     only_hematoxylin = from_density((amounts[..., :1] * SLIDE_STAINS[:1]).astype(np.float32))
     assert "one stain" in fit_stain((TARGET,), only_hematoxylin).warnings[0]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,6 +111,21 @@ def test_heat_and_images_make_pictures(tmp_path, kind):
     if kind == "image":
         values = random_values(spec).transpose(1, 2, 0)
         np.testing.assert_array_equal(inside[2::4, 368 + 2 :: 4], values)
+
+
+@pytest.mark.parametrize("height", range(33, 45))
+def test_a_coarse_map_fits_slides_of_any_height(tmp_path, height):
+    frame = make_frame(101, height)
+    spec = replace(make_spec(26, -(-height // 4), "heat", shard=64, chunk=64), stride_px=4)
+    values = np.zeros((spec.height_px, spec.width_px), dtype=np.uint8)
+    values[-1] = 255
+    store(tmp_path, spec, values, frame)
+    path = tmp_path / "overview.png"
+    write_overview(path, tmp_path, spec, frame, thumbnail=np.full((9, 9, 3), 255, dtype=np.uint8), title="Coarse")
+    inside = _inside(_open(path), 101, height)
+    dark = (inside != 255).any(axis=(1, 2))
+    first = (spec.height_px - 1) * 4
+    assert dark[first:].all() and not dark[:first].any()
 
 
 def test_probabilities_of_several_classes_have_no_single_picture():

@@ -1,10 +1,13 @@
 """A recipe and samples small enough for tests."""
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from training.nuclei.config import Config, load_config
 from training.nuclei.data import Prepared
-from training.nuclei.sources import Sample
+from training.nuclei.sources import BLANK_TILES, Sample
 
 
 def small_config(**train) -> Config:
@@ -35,3 +38,19 @@ def small_prepared() -> Prepared:
     blank = Sample("glass", "qc_tiles", "blank", 1.0, np.full((40, 40, 3), 244, np.uint8), np.zeros((40, 40), np.int32))
     samples = (disc_sample(), disc_sample("purple", "nuclei_dsb2018", "stained", (70, 30, 150)), blank)
     return Prepared(samples, ("a", "b", "c"), (0, 1, -1), {"nuclei_tnbc": "0" * 64})
+
+
+def write_tiny_data(folder: Path) -> Path:
+    """A data folder in the layout of the real one: three DSB and three TNBC images, blank tiles."""
+    for name in ("dsb2018/images", "dsb2018/labels", "tnbc/images", "tnbc/masks"):
+        (folder / f"nuclei_{name}").mkdir(parents=True)
+    (folder / "qc_tiles").mkdir()
+    sample = disc_sample()
+    for i in range(3):
+        Image.fromarray(sample.image).save(folder / f"nuclei_dsb2018/images/d{i}.png")
+        Image.fromarray(sample.instances.astype(np.uint16)).save(folder / f"nuclei_dsb2018/labels/d{i}.png")
+        Image.fromarray(sample.image).save(folder / f"nuclei_tnbc/images/t{i}.png")
+        Image.fromarray(sample.instances > 0).save(folder / f"nuclei_tnbc/masks/t{i}.png")
+    for stem in BLANK_TILES:
+        Image.fromarray(np.full((16, 16, 3), 240, np.uint8)).save(folder / f"qc_tiles/{stem}.png")
+    return folder

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.training.recipe import disc_sample, small_config
+from tests.unit.training.recipe import disc_sample, small_config, write_tiny_data
 from training.nuclei.data import assign_folds, group_samples, load_prepared, prepare
-from training.nuclei.sources import BLANK_TILES, dsb_scale, read_sources, shrink
+from training.nuclei.sources import dsb_scale, read_sources, shrink
 
 CONFIG = small_config()
 
@@ -62,24 +62,7 @@ def test_a_group_is_never_divided_and_blank_tiles_are_never_held_out():
 
 @pytest.fixture
 def tiny_data(tmp_path):
-    """A data folder in the layout of the real one."""
-    for folder in (
-        "nuclei_dsb2018/images",
-        "nuclei_dsb2018/labels",
-        "nuclei_tnbc/images",
-        "nuclei_tnbc/masks",
-        "qc_tiles",
-    ):
-        (tmp_path / folder).mkdir(parents=True)
-    for i in range(3):
-        sample = disc_sample()
-        Image.fromarray(sample.image).save(tmp_path / f"nuclei_dsb2018/images/d{i}.png")
-        Image.fromarray(sample.instances.astype(np.uint16)).save(tmp_path / f"nuclei_dsb2018/labels/d{i}.png")
-        Image.fromarray(sample.image).save(tmp_path / f"nuclei_tnbc/images/t{i}.png")
-        Image.fromarray(sample.instances > 0).save(tmp_path / f"nuclei_tnbc/masks/t{i}.png")
-    for stem in BLANK_TILES:
-        Image.fromarray(np.full((16, 16, 3), 240, np.uint8)).save(tmp_path / f"qc_tiles/{stem}.png")
-    return tmp_path
+    return write_tiny_data(tmp_path)
 
 
 def test_what_was_prepared_is_read_back(tiny_data, tmp_path):

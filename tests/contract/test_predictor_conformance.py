@@ -1,0 +1,254 @@
+"""What every `Predictor` promises, checked on every runtime of this machine."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import (
+    GoldenMismatchError,
+    PackageInvalidError,
+    PackageTamperedError,
+    ProviderUnavailableError,
+)
+from models.registry import MANIFEST_NAME, Package, read_package
+from models.runtimes import PROVIDERS, load_predictor
+from tests.packages_made import RECIPES, tissue_like
+
+NETWORK_OF = {"onnxruntime-cpu": "fcn8", "openvino-cpu": "fcn8", "torchscript-cpu": "scripted"}
+EXACT = ("blur", "fcn8", "fcn32", "dilated", "unet", "valid", "frozen")
+
+
+def rewritten(package: Package, folder: Path, change, files: dict[str, bytes] | None = None) -> Package:
+    """A copy of a package with a changed manifest and, with right digests, other files."""
+    shutil.copytree(package.folder, folder)
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    change(manifest)
+    for name, data in (files or {}).items():
+        (folder / name).write_bytes(data)
+        entry = next(file for file in manifest["files"] if file["path"] == name)
+        entry |= {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
+    return read_package(folder)
+
+
+@pytest.mark.parametrize("provider", NETWORK_OF)
+class TestPredictor:
+    """One class for all runtimes."""
+
+    @pytest.fixture
+    def package(self, provider, made_package):
+        return made_package(NETWORK_OF[provider])
+
+    @pytest.fixture
+    def predictor(self, package, provider):
+        predictor = load_predictor(package, provider, threads=1)
+        yield predictor
+        predictor.close()
+
+    @pytest.fixture
+    def batch(self, predictor):
+        count, side, _, _ = predictor.batch_shape
+        return np.stack([tissue_like(side, seed) for seed in range(count)])
+
+    def test_it_says_who_it_is(self, predictor, provider, package):
+        grid = package.manifest.grid
+        side = grid.tile_px + 2 * grid.halo_px
+        assert predictor.provider == provider
+        assert predictor.manifest == package.manifest
+        assert predictor.batch_shape == (grid.batch, side, side, 3)
+
+    def test_maps_have_the_manifests_names_shapes_and_type(self, predictor, batch):
+        count, side, _, _ = predictor.batch_shape
+        maps = predictor.predict(batch)
+        assert list(maps) == ["out"]
+        assert maps["out"].shape == (count, 3, side // 8, side // 8)
+        assert maps["out"].dtype == np.float32
+
+    def test_the_same_batch_gives_the_same_bits(self, predictor, batch):
+        first = predictor.predict(batch)["out"].copy()
+        np.testing.assert_array_equal(predictor.predict(batch)["out"], first)
+
+    def test_answers_are_not_overwritten_by_the_next(self, predictor, batch):
+        first = predictor.predict(batch)["out"]
+        before = first.copy()
+        predictor.predict(batch[::-1].copy())
+        np.testing.assert_array_equal(first, before)
+
+    def test_a_tile_does_not_see_its_neighbours_in_the_batch(self, predictor, batch):
+        other = batch.copy()
+        other[1] = 0
+        np.testing.assert_array_equal(predictor.predict(batch)["out"][0], predictor.predict(other)["out"][0])
+
+    @pytest.mark.parametrize("change", [lambda b: b[:1], lambda b: b[:, :-8], lambda b: b.astype(np.float32)])
+    def test_another_shape_or_type_is_refused(self, predictor, batch, change):
+        with pytest.raises(ValueError, match="takes uint8"):
+            predictor.predict(change(batch))
+
+    def test_statistics_are_refused_where_none_are_declared(self, predictor, batch):
+        with pytest.raises(ValueError, match="statistics"):
+            predictor.predict(batch, np.zeros(3, dtype=np.float32))
+        with pytest.raises(ValueError, match="statistics"):
+            predictor.calibrate(batch)
+
+    def test_tile_and_batch_can_be_chosen(self, package, provider):
+        predictor = load_predictor(package, provider, tile_px=32, batch=3, threads=1)
+        assert predictor.batch_shape == (3, 48, 48, 3)
+        assert predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8))["out"].shape == (3, 3, 6, 6)
+
+    def test_another_golden_answer_is_refused(self, package, provider, tmp_path):
+        from models.golden import read_golden
+        from models.packaging import deterministic_npz
+
+        _, answers, _ = read_golden(package)
+        wrong = {"golden-output.npz": deterministic_npz({k: v + 0.01 for k, v in answers.items()})}
+        other = rewritten(package, tmp_path / "other", lambda manifest: None, wrong)
+        with pytest.raises(GoldenMismatchError, match="0.01"):
+            load_predictor(other, provider, threads=1)
+
+    def test_an_answer_that_is_no_number_is_refused(self, package, provider, tmp_path):
+        from models.golden import read_golden
+        from models.packaging import deterministic_npz
+
+        _, answers, _ = read_golden(package)
+        wrong = {"golden-output.npz": deterministic_npz({k: v * np.nan for k, v in answers.items()})}
+        other = rewritten(package, tmp_path / "other", lambda manifest: None, wrong)
+        with pytest.raises(GoldenMismatchError, match="inf"):
+            load_predictor(other, provider, threads=1)
+
+    def test_a_tampered_file_is_refused(self, package, provider, tmp_path):
+        copy = rewritten(package, tmp_path / "copy", lambda manifest: None)
+        path = copy.path("network")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(PackageTamperedError, match=path.name):
+            load_predictor(copy, provider, threads=1)
+
+    def test_a_file_that_is_no_network_is_refused(self, package, provider, tmp_path):
+        name = package.path("network").name
+        other = rewritten(package, tmp_path / "other", lambda manifest: None, {name: b"not a network"})
+        with pytest.raises(PackageInvalidError):
+            load_predictor(other, provider, threads=1)
+
+    def test_outputs_other_than_the_manifests_are_refused(self, package, provider, tmp_path):
+        def two_classes(manifest):
+            manifest["outputs"][0]["channels"] = 2
+            manifest["outputs"][0]["classes"].pop()
+
+        other = rewritten(package, tmp_path / "other", two_classes)
+        with pytest.raises(PackageInvalidError, match="shape"):
+            load_predictor(other, provider, threads=1)
+
+    def test_a_closed_network_answers_no_more(self, package, provider):
+        from models.errors import InternalError
+
+        predictor = load_predictor(package, provider, threads=1)
+        predictor.close()
+        with pytest.raises(InternalError, match="closed"):
+            predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8))
+
+
+def test_every_provider_of_the_cpu_has_its_conformance():
+    assert {name for names in PROVIDERS.values() for name in names if name.endswith("-cpu")} == set(NETWORK_OF)
+
+
+def test_cuda_is_refused_where_it_does_not_run(made_package):
+    from models.runtimes.onnx_runtime import import_onnxruntime
+
+    if "CUDAExecutionProvider" in import_onnxruntime().get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(ProviderUnavailableError, match="onnxruntime-cuda was asked for"):
+        load_predictor(made_package("fcn8"), "onnxruntime-cuda")
+
+
+def test_scripted_cuda_is_refused_where_it_does_not_run(made_package):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ProviderUnavailableError, match="no CUDA device"):
+        load_predictor(made_package("scripted"), "torchscript-cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"), [("fcn8", "torchscript-cpu"), ("scripted", "openvino-cpu"), ("fcn8", "x")]
+)
+def test_a_provider_of_other_weights_is_refused(made_package, name, provider):
+    with pytest.raises(ProviderUnavailableError, match="Ask for one of"):
+        load_predictor(made_package(name), provider)
+
+
+def test_runtimes_agree(made_package):
+    tile = tissue_like(80, 5)[np.newaxis].repeat(2, axis=0)
+    answers = [
+        load_predictor(made_package(name), provider, threads=1).predict(tile)["out"]
+        for provider, name in NETWORK_OF.items()
+    ]
+    for answer in answers[1:]:
+        np.testing.assert_allclose(answer, answers[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_halo_is_enough_and_the_smallest(made_package, name):
+    """Kept boxes of tiles equal those of one large image; with one step of the grid less, they do not."""
+    package, grid = made_package(name), RECIPES[name]
+    whole = load_predictor(package, tile_px=4 * 64, batch=1, threads=1)
+    image = tissue_like(whole.batch_shape[1], seed=9)
+    statistics = None if grid.sample is None else whole.calibrate(image[np.newaxis])
+    reference = whole.predict(image[np.newaxis], statistics)["out"][0]
+    tiles = load_predictor(package, batch=1, threads=1)
+    halo, step = grid.halo_px, grid.tile_px
+    y, x = 64, 128
+    box = image[y : y + step + 2 * halo, x : x + step + 2 * halo]
+    answer = tiles.predict(box[np.newaxis], statistics)["out"][0]
+    kept = _cut(answer, halo, halo, grid)
+    expected = _cut(reference, halo + y, halo + x, grid)
+    np.testing.assert_allclose(kept, expected, atol=1e-5)
+    shorter = halo - grid.align_px
+    rim = _cut(answer, shorter, shorter, grid)
+    assert shorter < grid.inset_px or not np.allclose(rim, _cut(reference, y + shorter, x + shorter, grid), atol=1e-5)
+
+
+def _cut(answer, y, x, grid):
+    y, x, side = ((v - grid.inset_px) // grid.stride_px for v in (y, x, grid.tile_px + grid.inset_px))
+    return answer[:, y : y + side, x : x + side]
+
+
+class TestFrozenStatistics:
+    """A network whose statistics are an input."""
+
+    @pytest.fixture(params=["onnxruntime-cpu", "openvino-cpu"])
+    def predictor(self, request, made_package):
+        return load_predictor(made_package("frozen"), request.param, threads=1)
+
+    def test_statistics_are_those_of_torch(self, predictor):
+        import torch
+
+        from models.preprocess import to_input
+        from tests.packages_made import build_network
+        from training.nets.frozen_norm import Calibrator
+
+        tiles = np.stack([tissue_like(64, seed) for seed in range(4)])
+        inputs = torch.from_numpy(to_input(tiles, predictor.manifest.input))
+        expected = Calibrator(build_network(RECIPES["frozen"]))(inputs).numpy()
+        np.testing.assert_allclose(predictor.calibrate(tiles), expected, rtol=1e-4, atol=1e-5)
+
+    def test_calibrated_on_the_picture_itself_it_is_plain_instance_norm(self, predictor):
+        import torch
+
+        from models.preprocess import to_input
+        from tests.packages_made import build_network
+
+        tile = tissue_like(predictor.batch_shape[1], 2)
+        statistics = predictor.calibrate(tile[np.newaxis])
+        answer = predictor.predict(tile[np.newaxis].repeat(2, axis=0), statistics)["out"][0]
+        plain = build_network(RECIPES["frozen"])(torch.from_numpy(to_input(tile[np.newaxis], predictor.manifest.input)))
+        np.testing.assert_allclose(answer, plain[0].numpy(), atol=1e-4)
+
+    def test_they_are_needed(self, predictor):
+        with pytest.raises(ValueError, match="statistics"):
+            predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8))

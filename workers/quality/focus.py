@@ -1,0 +1,113 @@
+"""Whether the slide is sharp, on a sample of its tissue.
+
+The measure is the part of a square's gradient energy that is left after a fine blur takes it away: out of focus there
+was nothing fine to take. Being a ratio of energies of the same square, it does not depend on contrast or stain
+strength.
+
+References
+----------
+Crete et al., The blur effect: perception and estimation with a new no-reference perceptual blur metric, 2007,
+doi:10.1117/12.702790 (the idea of comparing an image with its re-blurred self).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from workers.geometry import Box
+from workers.quality.tissue import TissueMask
+from workers.slides import Slide
+
+FOCUS_MPP = 0.5
+SQUARE_PX = 256
+MAX_SQUARES = 48
+SHARP = 0.36
+"""Squares at least this sharp are in focus. Eleven real slides and regions have medians of 0.47-0.74 as they are and
+of 0.16-0.32 blurred with a sigma of 1.5 px (0.75 um): see docs/quality.md."""
+MIN_CONTRAST = 4.0
+"""Grey levels; a flatter square says nothing."""
+
+
+@dataclass(frozen=True)
+class FocusSquare:
+    """One sampled square, in level-0 px, and its sharpness."""
+
+    box: Box
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class FocusReport:
+    """The sampled squares and what they say together."""
+
+    squares: tuple[FocusSquare, ...]
+    mpp: float
+
+    @property
+    def in_focus(self) -> float | None:
+        """Part of the squares that are sharp; None where none could be judged."""
+        return float(np.mean([square.sharpness >= SHARP for square in self.squares])) if self.squares else None
+
+    @property
+    def median(self) -> float | None:
+        """Median sharpness."""
+        return float(np.median([square.sharpness for square in self.squares])) if self.squares else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "in_focus": None if self.in_focus is None else round(self.in_focus, 4),
+            "median_sharpness": None if self.median is None else round(self.median, 4),
+            "squares": len(self.squares),
+            "threshold": SHARP,
+            "mpp": self.mpp,
+        }
+
+
+def estimate_focus(slide: Slide, tissue: TissueMask) -> FocusReport:
+    """The focus of up to `MAX_SQUARES` squares at even steps through the tissue, at 0.5 um/px or the finest level."""
+    mpp = max(FOCUS_MPP, slide.info.mpp)
+    squares = []
+    for box in _sample(tissue, mpp):
+        grey = slide.read(box, mpp).astype(np.float32).mean(axis=2)
+        if grey.std() >= MIN_CONTRAST:
+            squares.append(FocusSquare(_to_level0(box, mpp / slide.info.mpp), sharpness(grey)))
+    return FocusReport(tuple(squares), mpp)
+
+
+def sharpness(grey: NDArray[np.float32]) -> float:
+    """0 (nothing fine) to 1 (all of it fine) of a grey image (h, w)."""
+    blurred = ndimage.gaussian_filter(grey, 1.0)
+    before, after = (_gradient_energy(image) for image in (grey, blurred))
+    return float(max(0.0, 1 - after / before)) if before > 0 else 0.0
+
+
+def _gradient_energy(grey: NDArray[np.float32]) -> float:
+    # Inside a margin: the blur sees no neighbours at the rim.
+    inner = grey[4:-4, 4:-4]
+    return float((np.diff(inner, axis=0) ** 2).sum() + (np.diff(inner, axis=1) ** 2).sum())
+
+
+def _sample(tissue: TissueMask, mpp: float) -> list[Box]:
+    """Squares centred on tissue pixels at even steps in reading order."""
+    rows, columns = np.nonzero(tissue.mask)
+    if not len(rows):
+        return []
+    chosen = np.unique(np.linspace(0, len(rows) - 1, MAX_SQUARES).round().astype(int))
+    scale = tissue.mpp / mpp
+    return [
+        Box(
+            round((float(columns[i]) + 0.5) * scale) - SQUARE_PX // 2,
+            round((float(rows[i]) + 0.5) * scale) - SQUARE_PX // 2,
+            SQUARE_PX,
+            SQUARE_PX,
+        )
+        for i in chosen
+    ]
+
+
+def _to_level0(box: Box, scale: float) -> Box:
+    return Box(*(round(value * scale) for value in (box.x, box.y, box.width, box.height)))

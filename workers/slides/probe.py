@@ -1,0 +1,122 @@
+"""The first opening of a stranger's file: in a child whose memory and time are limited, so that only the child can die."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.errors import (
+    HistoserveError,
+    InternalError,
+    SlideAbsurdError,
+    SlideUnreadableError,
+)
+from workers.geometry import Box
+from workers.slides.slide import Level, SlideInfo
+
+
+@dataclass(frozen=True)
+class ProbeLimits:
+    """What the child may use."""
+
+    memory_bytes: int = 4 << 30
+    """Address space, libraries included (they map near 1 GiB without using it)."""
+    cpu_s: int = 20
+    wall_s: float = 60.0
+
+
+def probe_slide(path: Path, mpp_override: float | None = None, limits: ProbeLimits | None = None) -> SlideInfo:
+    """What is known of the slide at `path`, found by a limited child process.
+
+    Raises
+    ------
+    SlideUnreadableError, SlideAbsurdError, SlideUnsupportedError, MppMissingError, MppOutOfRangeError
+        As `open_slide` raised them in the child. A child that ran into its memory or time limit, or crashed, is a
+        `SlideAbsurdError` or `SlideUnreadableError` too.
+    """
+    limits = limits or ProbeLimits()
+    request = {"path": str(path), "mpp_override": mpp_override, "limits": asdict(limits)}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        child = subprocess.run(
+            [sys.executable, "-P", "-c", "from workers.slides.probe import main; main()"],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=limits.wall_s,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SlideAbsurdError(f"Opening the slide took more than {limits.wall_s:g} s.", _REMEDY) from error
+    return _read_answer(child, limits)
+
+
+_REMEDY = "The file is damaged or was made to exhaust the reader; copy it again from the scanner."
+
+
+def _read_answer(child: "subprocess.CompletedProcess[bytes]", limits: ProbeLimits) -> SlideInfo:
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError:
+        answer = {}
+    if "info" in answer:
+        return _info_of(answer["info"])
+    if "error" in answer:
+        raise _error_of(answer["error"])
+    if child.returncode < 0:
+        raise SlideUnreadableError(f"The reader was stopped by signal {-child.returncode} on this file.", _REMEDY)
+    last = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
+    if "MemoryError" in last[0] or "failed to map" in last[0]:
+        raise SlideAbsurdError(f"Opening the slide needs more than {limits.memory_bytes} bytes of memory.", _REMEDY)
+    raise InternalError(f"The probing child ended with {child.returncode}: {last[0][:200]}")
+
+
+def _info_of(fields: dict[str, Any]) -> SlideInfo:
+    levels = tuple(Level(**level) for level in fields["levels"])
+    made = {"levels": levels, "bounds": Box(**fields["bounds"]), "warnings": tuple(fields["warnings"])}
+    return SlideInfo(**(fields | made))
+
+
+def _error_of(fields: dict[str, str]) -> HistoserveError:
+    kinds = {kind.slug: kind for kind in _all_kinds(HistoserveError)}
+    return kinds.get(fields["slug"], InternalError)(fields["detail"], fields["remedy"])
+
+
+def _all_kinds(kind: type[HistoserveError]) -> Iterator[type[HistoserveError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _all_kinds(narrower)
+
+
+def _limit_this_process(limits: ProbeLimits) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The child's whole work: limits first, then the libraries, then the file."""
+    limits = ProbeLimits(**request["limits"])
+    _limit_this_process(limits)
+    from workers.slides.opening import open_slide
+
+    try:
+        slide = open_slide(Path(request["path"]), request["mpp_override"])
+        info = slide.info
+        slide.close()
+    except HistoserveError as error:
+        return {"error": {"slug": error.slug, "detail": error.detail, "remedy": error.remedy}}
+    except MemoryError:
+        detail = f"Opening the slide needs more than {limits.memory_bytes} bytes of memory."
+        return {"error": {"slug": SlideAbsurdError.slug, "detail": detail, "remedy": _REMEDY}}
+    return {"info": asdict(info)}
+
+
+def main() -> None:
+    """Answer the request on standard input with one JSON document on standard output."""
+    json.dump(_answer(json.load(sys.stdin)), sys.stdout)
