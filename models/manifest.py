@@ -130,6 +130,8 @@ class OutputSpec(Part):
     def _classes_match(self) -> Self:
         if self.kind == "classes" and len(self.classes) != self.channels:
             raise ValueError(f"output {self.name} has {self.channels} channels and {len(self.classes)} classes")
+        if self.kind == "classes" and self.channels < 2:
+            raise ValueError(f"output {self.name}: one class is no choice; a single probability is a heat output")
         if self.kind == "image" and self.channels != 3:
             raise ValueError(f"image output {self.name} must have 3 channels, not {self.channels}")
         if self.kind == "heat" and self.channels != 1:

@@ -12,8 +12,7 @@ Stored = NDArray[np.uint8]
 def class_map(raw: Raw, output: OutputSpec) -> Stored:
     """The index of the strongest class of each pixel, uint8 (h, w), from raw (C, h, w); the lower index wins a tie.
 
-    Softmax and sigmoid keep the order of logits, so neither is computed. A single sigmoid channel is class 0 above
-    one half.
+    Softmax and sigmoid keep the order of logits, so neither is computed.
     """
     best = np.zeros(raw.shape[1:], dtype=np.uint8)
     strongest = raw[0]

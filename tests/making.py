@@ -59,6 +59,7 @@ def write_pyramid(
     path: Path,
     pixels: RGB,
     mpp: float | None = 0.5,
+    *,
     factors: Sequence[int] = FACTORS,
     tile_px: int = 256,
     options: dict[str, object] | None = None,
@@ -67,34 +68,29 @@ def write_pyramid(
     options = options or jpeg_options()
     with tifffile.TiffWriter(path) as tif:
         for factor in factors:
-            _write_level(tif, pixels, factor, mpp, tile_px, options)
+            _write_level(tif, pixels, factor, {**_scale(mpp, factor), "tile": (tile_px, tile_px), **options})
     return path
 
 
-def _write_level(
-    tif: tifffile.TiffWriter, pixels: RGB, factor: int, mpp: float | None, tile_px: int, options: dict[str, object]
-) -> None:
-    scale = {} if mpp is None else {"resolution": (1e4 / (mpp * factor),) * 2, "resolutionunit": "CENTIMETER"}
-    tif.write(
-        pixels if factor == 1 else halve(pixels, factor),
-        tile=(tile_px, tile_px),
-        subfiletype=0 if factor == 1 else 1,
-        metadata=None,
-        software=False,
-        **scale,
-        **options,
-    )
+def _scale(mpp: float | None, factor: int) -> dict[str, object]:
+    return {} if mpp is None else {"resolution": (1e4 / (mpp * factor),) * 2, "resolutionunit": "CENTIMETER"}
+
+
+def _write_level(tif: tifffile.TiffWriter, pixels: RGB, factor: int, options: dict[str, object]) -> None:
+    level = pixels if factor == 1 else halve(pixels, factor)
+    tif.write(level, subfiletype=0 if factor == 1 else 1, metadata=None, software=False, **options)
 
 
 def write_svs(
     path: Path,
     pixels: RGB,
     mpp: float | None = 0.499,
+    *,
     options: dict[str, object] | None = None,
     label: RGB | None = None,
     notes: str = "",
 ) -> Path:
-    """Write an Aperio-like slide: level 0, thumbnail, a level of factor 4, label and macro; `notes` go into its text."""
+    """Write an Aperio-like slide: level 0, thumbnail, a level of factor 4, label, macro; `notes` go into its text."""
     height, width = pixels.shape[:2]
     head = f"Aperio Image Library v11.2.1 \r\n{width}x{height} [0,0 {width}x{height}] (256x256) JPEG/RGB Q=80"
     text = head + "|AppMag = 20" + (f"|MPP = {mpp:.4f}" if mpp else "") + (f"|{notes}" if notes else "")
@@ -132,6 +128,7 @@ def write_scn(
     pixels: RGB,
     origin: tuple[int, int],
     slide_px: tuple[int, int],
+    *,
     mpp: float = 0.5,
     options: dict[str, object] | None = None,
 ) -> Path:

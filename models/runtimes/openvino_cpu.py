@@ -1,12 +1,36 @@
 """ONNX networks on OpenVINO (CPU), used directly: ONNX Runtime's own OpenVINO provider is stale."""
 
-import os
+import sys
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.runtimes.network import Runner
+
+
+def import_openvino() -> ModuleType:
+    """The openvino module, imported so that its telemetry cannot be.
+
+    On import it writes a client id to `~/intel` and no setting keeps it from that; without the package
+    `openvino_telemetry` it uses its own stub. A None in `sys.modules` is Python's way to say that a module is absent.
+
+    Raises
+    ------
+    ProviderUnavailableError
+        OpenVINO is not installed.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise ProviderUnavailableError(
+            "openvino-cpu was asked for, but openvino is not installed.", "Install histoserve[worker-cpu]."
+        ) from error
+    module: ModuleType = openvino
+    return module
 
 
 def load_openvino(data: bytes, shapes: list[tuple[int, ...]], threads: int | None) -> Runner:
@@ -19,13 +43,7 @@ def load_openvino(data: bytes, shapes: list[tuple[int, ...]], threads: int | Non
     PackageInvalidError
         The file is no network this runtime takes.
     """
-    os.environ["OPENVINO_TELEMETRY_DISABLE"] = "1"
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise ProviderUnavailableError(
-            "openvino-cpu was asked for, but openvino is not installed.", "Install histoserve[worker-cpu]."
-        ) from error
+    openvino = import_openvino()
     core = openvino.Core()
     try:
         model = core.read_model(data)

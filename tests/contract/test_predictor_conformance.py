@@ -106,7 +106,7 @@ class TestPredictor:
         _, answers, _ = read_golden(package)
         wrong = {"golden-output.npz": deterministic_npz({k: v + 0.01 for k, v in answers.items()})}
         other = rewritten(package, tmp_path / "other", lambda manifest: None, wrong)
-        with pytest.raises(GoldenMismatchError, match="0.01"):
+        with pytest.raises(GoldenMismatchError, match=r"0\.01"):
             load_predictor(other, provider, threads=1)
 
     def test_an_answer_that_is_no_number_is_refused(self, package, provider, tmp_path):

@@ -12,5 +12,5 @@ from training.phantom.write import write_phantom
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An H&E slide of several bands, 0.5 um/px."""
     path = tmp_path_factory.mktemp("slides") / "phantom.tiff"
-    write_phantom(PhantomSpec(seed=5, width_px=6000, height_px=5000, mpp=0.5, tissue=0.5), {"he": path})
+    write_phantom(PhantomSpec(seed=5, width_px=4200, height_px=4200, mpp=0.5, tissue=0.5), {"he": path})
     return path

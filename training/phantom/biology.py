@@ -23,6 +23,8 @@ TRAIT_WEIGHTS = (0.60, 0.52, 0.44, 0.42)
 SIZE_SPREAD = (0.135, 0.15, 0.09)
 DARK_SPREAD = (0.17, 0.2, 0.12)
 COARSE_SPREAD = 0.32
+LONGEST_UM = 12.0
+"""No half axis of a nucleus is longer."""
 PHASE_PARTS = (0.2, 0.42, 0.17, 0.21)
 LOOKALIKE_PARTS = (0.42, 0.33, 0.25)
 OTHERS_PROLIFERATE = (1.0, 0.12, 0.3)
@@ -47,7 +49,7 @@ def alive(spec: PhantomSpec, nuclei: Nuclei, tissue: Tissue, u: Floats) -> Nucle
         phase=phase,
         lookalike=lookalike,
     )
-    return _figures(_with_traits(grown, traits, tissue), u)
+    return _figures(_with_traits(spec, grown, traits, tissue), u)
 
 
 def _fates(spec: PhantomSpec, nuclei: Nuclei, u: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -84,15 +86,20 @@ def _phh3(positive: NDArray[np.bool_], phase: NDArray[np.int8], lookalike: NDArr
     return np.where(phase > 0, strong, np.where(waiting, 0.22 + 0.15 * u[15], np.where(mistaken, 0.5, 0.0)))
 
 
-def _with_traits(nuclei: Nuclei, traits: Floats, tissue: Tissue) -> Nuclei:
+def _with_traits(spec: PhantomSpec, nuclei: Nuclei, traits: Floats, tissue: Tissue) -> Nuclei:
+    """Size, darkness, coarseness and nucleoli: the trait, on top of what the place's grade makes of tumour nuclei."""
     tumour = nuclei.kind == 0
-    size = np.exp(np.array(SIZE_SPREAD)[nuclei.kind] * traits[0] + 0.08 * np.where(tumour, tissue.grade, 0.0))
+    wild = np.where(tumour, spec.pleomorphism, 0.0)
+    place = 0.08 * np.where(tumour, tissue.grade, 0.0) + wild * (0.32 + 0.12 * tissue.grade)
+    size = np.exp(np.array(SIZE_SPREAD)[nuclei.kind] * traits[0] + place)
+    size = np.minimum(size, LONGEST_UM / nuclei.major)
+    depth = np.array(DARK_SPREAD)[nuclei.kind] * traits[1] - 0.16 * (nuclei.soft - 0.35) + 0.15 * wild
     return replace(
         nuclei,
         major=nuclei.major * size,
         minor=nuclei.minor * size,
-        dark=nuclei.dark * np.exp(np.array(DARK_SPREAD)[nuclei.kind] * traits[1] - 0.16 * (nuclei.soft - 0.35)),
-        coarse=nuclei.coarse * np.exp(COARSE_SPREAD * traits[2]),
+        dark=nuclei.dark * np.exp(depth),
+        coarse=nuclei.coarse * np.exp(COARSE_SPREAD * traits[2] - 0.5 * wild),
         nucleolus=np.where(tumour, np.clip(0.22 + 0.2 * traits[3], 0.0, 1.0), 0.0),
     )
 

@@ -164,7 +164,7 @@ def _soft(distance: Map, width_um: float) -> Map:
 
 def _granular(fields: _Fields, fine: Map, medium: Map) -> Map:
     mottle = enlarge(fields.tissue.mottle, fields.step)
-    granules: Map = np.clip(1.0 + 0.14 * fine + 0.17 * medium + 0.13 * mottle, 0.1, 1.9)
+    granules: Map = np.clip(1.0 + 0.09 * fine + 0.17 * medium + 0.15 * mottle, 0.1, 1.9)
     granules += 0.16 * np.clip(1.0 - 2.4 * np.abs(medium), 0.0, 1.0)
     granules *= np.clip((1.75 - mottle - 0.2 * medium) / 0.3, 0.12, 1.0)
     return granules

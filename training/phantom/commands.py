@@ -135,8 +135,17 @@ def _with_settings(spec: PhantomSpec, settings: list[str]) -> PhantomSpec:
         current = getattr(spec, name, None)
         if not isinstance(current, bool | int | float | str) or not value:
             raise RefusedInputError(f"{setting!r} sets no field of a phantom.", "Give name=value, as ki67=0.4.")
-        values[name] = value.lower() in ("1", "true", "yes") if isinstance(current, bool) else type(current)(value)
+        values[name] = _parsed(setting, value, type(current))
     return replace(spec, **values)
+
+
+def _parsed(setting: str, value: str, kind: type[Any]) -> Any:  # noqa: ANN401 (a field's own type)
+    if kind is bool:
+        return value.lower() in ("1", "true", "yes")
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise RefusedInputError(f"{setting!r} is no {kind.__name__}.", "Give name=value, as ki67=0.4.") from error
 
 
 @contextmanager

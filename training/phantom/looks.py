@@ -13,7 +13,7 @@ Vector = NDArray[np.float32]
 # Estimated by the method of Macenko et al. 2009 (doi 10.1109/ISBI.2009.5193250) from the real images named beside each.
 _HE: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, float], tuple[int, ...]]] = {
     "grey": ((0.67, 0.64, 0.38), (0.28, 0.90, 0.33), (1.00, 0.78), (252, 250, 254)),  # BreCaHAD case 11
-    "violet": ((0.66, 0.69, 0.30), (0.43, 0.88, 0.22), (1.32, 0.66), (244, 240, 248)),  # BreCaHAD case 12
+    "violet": ((0.66, 0.69, 0.30), (0.35, 0.89, 0.27), (1.32, 0.66), (244, 240, 248)),  # BreCaHAD case 12
     "rose": ((0.64, 0.66, 0.39), (0.30, 0.89, 0.35), (1.04, 0.74), (249, 246, 252)),  # BreCaHAD case 13
     "warm": ((0.57, 0.70, 0.43), (0.30, 0.84, 0.46), (0.80, 0.62), (246, 242, 246)),  # TNBC 1028, 1030
     "plum": ((0.69, 0.65, 0.32), (0.39, 0.81, 0.43), (1.45, 0.85), (240, 236, 248)),  # OpenSlide OS-1

@@ -105,7 +105,7 @@ def _grown(
         angle=angle,
         waves=waves,
         dark=np.full(len(i), (1.0, 1.2, 1.42)[lattice.kind]),
-        coarse=np.full(len(i), (0.22, 0.2, 0.3)[lattice.kind]),
+        coarse=np.full(len(i), (0.20, 0.18, 0.24)[lattice.kind]),
         nucleolus=np.zeros(len(i)),
         soft=0.35 + 1.9 * u[14] ** 3,
         ki67=np.zeros(len(i), dtype=bool),

@@ -43,6 +43,8 @@ class PhantomSpec:
     fat: float = 0.12
     lymphocytes: float = 0.12
     """Part of the stroma under lymphocytic infiltrate."""
+    pleomorphism: float = 0.3
+    """How large, uneven and dark tumour nuclei are: 0 low grade, 1 high."""
     ki67: float = 0.2
     """Mean part of tumour nuclei that are Ki-67 positive, outside of hotspots."""
     ki67_effect: float = 2.0
@@ -92,7 +94,7 @@ class PhantomSpec:
 
 
 def _check(spec: PhantomSpec) -> None:
-    parts = ("tissue", "tumour", "fat", "lymphocytes", "ki67", "mitoses", "lookalikes", "defocus")
+    parts = ("tissue", "tumour", "fat", "lymphocytes", "pleomorphism", "ki67", "mitoses", "lookalikes", "defocus")
     for name in parts:
         if not 0.0 <= getattr(spec, name) <= 1.0:
             raise RefusedInputError(f"{name} is {getattr(spec, name)}.", "Give a part between 0 and 1.")

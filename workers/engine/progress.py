@@ -24,7 +24,7 @@ class Event:
 
 
 Report = Callable[[Event], None]
-"""Told of every step; called from the thread that runs the engine."""
+"""Told of every step; called from one thread at a time."""
 
 
 def say_nothing(_event: Event) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.errors import InternalError, MppOutOfRangeError, NoTissueError, OutputConflictError, WrongStainError
 from models.manifest import Manifest
-from models.predictor import Predictor, Statistics
+from models.predictor import Maps, Predictor, Statistics
 from models.registry import Package, resolve
 from models.runtimes import load_predictor
 from models.stain import fit_stain
@@ -21,11 +21,11 @@ from workers.engine.finish import Finished, Finishing, describe_file, file_sha25
 from workers.engine.keep import Keeper, Target, choose_targets
 from workers.engine.progress import Event, Report
 from workers.engine.stopwatch import Stopwatch
-from workers.engine.stream import StoppedError, Stream, run_stream
+from workers.engine.stream import Piece, StoppedError, Stream, run_stream
 from workers.geometry import Frame
 from workers.outputs.files import write_whole
 from workers.outputs.maps import create_maps
-from workers.plan import Plan, cell_shape, choose_grid, make_plan
+from workers.plan import Band, Plan, cell_shape, choose_grid, make_plan
 from workers.quality import QualityReport, assess, tissue_cells, write_pictures
 from workers.result import BoxPart, FilePart, FramePart, PackagePart, PlanPart, Result, SlidePart, WarningPart
 from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
@@ -180,27 +180,37 @@ def _run(work: Work) -> Result:
     _check_shards(work, done)
     left = [band for band in work.plan.bands if band.index not in done]
     total = work.plan.count_tiles()
-    tiles = sum(record.tiles for record in done.values())
-
-    def commit(record: BandRecord) -> None:
-        nonlocal tiles
-        append_band(work.state, record)
-        done[record.index] = record
-        tiles += record.tiles
-        work.report(Event("tiles", tiles, total))
-
-    work.report(Event("tiles", tiles, total))
     if left:
-        stream = _stream(work)
-        with work.watch.stage("stream"):
-            run_stream(stream, left, Keeper(work.plan, work.targets, work.maps, commit))
+        _run_bands(work, left, done, total)
     work.predictor.close()
+    tiles = sum(record.tiles for record in done.values())
     if tiles != total or set(done) != {band.index for band in work.plan.bands}:
         raise InternalError(f"{tiles} of {total} tiles were done: the result would have a hole.")
     with work.watch.stage("pictures"):
         pictures = write_pictures(work.request.out / QUALITY_FOLDER, work.slide, work.quality)
     finished = finish(_finishing(work, pictures))
     return _result(work, finished, [done[i] for i in sorted(done)], total, resumed)
+
+
+def _run_bands(work: Work, bands: list[Band], done: dict[int, BandRecord], total: int) -> None:
+    """Run what is left, adding each band to `done` when it is on the disk."""
+    kept = sum(record.tiles for record in done.values())
+
+    def commit(record: BandRecord) -> None:
+        append_band(work.state, record)
+        done[record.index] = record
+
+    keeper = Keeper(work.plan, work.targets, work.maps, commit)
+
+    def keep(pieces: list[Piece], maps: Maps) -> None:
+        nonlocal kept
+        keeper(pieces, maps)
+        kept += len(pieces)
+        work.report(Event("tiles", kept, total))
+
+    stream = _stream(work)
+    with work.watch.stage("stream"):
+        run_stream(stream, bands, keep)
 
 
 def _stream(work: Work) -> Stream:

@@ -14,10 +14,12 @@ from scipy.spatial import cKDTree
 
 from models.manifest import PointsMeasure
 from workers.geometry import Box
-from workers.measures.cells import ORDER_PX, ReadBlock, Tally, blocks
+from workers.measures.cells import ReadBlock, Tally, blocks
 from workers.measures.components import Block, Limits, new_frontier, take_block
 from workers.measures.pixels import Ints, Pixels
 
+BLOCK_PX = 2048
+"""The map is read in blocks of this side."""
 MAX_COMPONENT_PX = 2**20
 """A larger component is a map that says yes everywhere, not a detection; it is counted as too large."""
 
@@ -40,10 +42,9 @@ def find_points(
     measure: PointsMeasure,
     mpp: float,
     *,
-    block_px: int = ORDER_PX,
     tally: Tally | None = None,
 ) -> list[Point]:
-    """The points of a heat map, strongest first, of equals the upper left first; the same for any block size.
+    """The points of a heat map, strongest first, of equals the upper left first; blocks do not show.
 
     Memory is a block and the points.
 
@@ -57,10 +58,10 @@ def find_points(
         Counts components: kept, below the detection threshold or next to a stronger one (`too_small`), too large.
     """
     image, counts = Box(0, 0, width_px, height_px), tally or Tally()
-    frontier = new_frontier(image, block_px)
+    frontier = new_frontier(image, BLOCK_PX)
     lowest, limits = math.ceil(measure.component_threshold * 255), Limits(0, MAX_COMPONENT_PX)
     rows = [np.zeros((0, 3))]
-    for core in blocks(image, block_px):
+    for core in blocks(image, BLOCK_PX):
         block = read_block(Box(core.x, core.y, core.width + 1, core.height + 1).intersect(image))
         warm = None if block is None else _above(block, lowest)
         rows += [_summarise(found) for found in take_block(frontier, core, warm, limits)]

@@ -19,7 +19,7 @@ BATCH = 8192
 def write_findings(
     folder: Path, stem: str, findings: Iterable[Cell] | Iterable[Point], place: Place, labels: Labels
 ) -> tuple[Path, ...]:
-    """The paths of `stem`.geojson, .parquet and .csv; all appear when the last finding is written, or none does.
+    """The paths of `stem`.geojson, .parquet and .csv; they appear once the last finding is written.
 
     Memory is one batch of findings.
     """

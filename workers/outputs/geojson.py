@@ -46,15 +46,17 @@ def geojson_writer(path: Path, place: Place, labels: Labels) -> Iterator[Write]:
 
 
 def _features(findings: Sequence[Cell] | Sequence[Point], place: Place, labels: Labels) -> Iterator[str]:
+    # One encoder for all: json.dumps would make a new one for each finding.
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     names: dict[int | None, str] = {}
     for finding in findings:
         vote = finding.vote if isinstance(finding, Cell) else None
         if vote not in names:
-            names[vote] = json.dumps(_classification(labels.of(vote)), separators=(",", ":"))
+            names[vote] = encode(_classification(labels.of(vote)))
         geometry, measured = _describe(finding, place)
         yield (
-            f'{{"type":"Feature","geometry":{geometry},"properties":{{"objectType":"detection","cell":{finding.index},'
-            f'"classification":{names[vote]},"measurements":{json.dumps(measured, separators=(",", ":"))}}}}}'
+            f'{{"type":"Feature","geometry":{encode(geometry)},"properties":{{"objectType":"detection",'
+            f'"cell":{finding.index},"classification":{names[vote]},"measurements":{encode(measured)}}}}}'
         )
 
 
@@ -62,15 +64,14 @@ def _classification(label: ClassSpec) -> dict[str, Any]:
     return {"name": label.name, "color": list(label.colour)}
 
 
-def _describe(finding: Cell | Point, place: Place) -> tuple[str, dict[str, float]]:
+def _describe(finding: Cell | Point, place: Place) -> tuple[dict[str, Any], dict[str, float]]:
+    """The geometry in level-0 px, and the measurements."""
     probability = {} if finding.probability is None else {"Probability": round(finding.probability, 4)}
     if isinstance(finding, Point):
-        x, y = round(finding.x * place.scale, DECIMALS), round(finding.y * place.scale, DECIMALS)
-        return f'{{"type":"Point","coordinates":[{x},{y}]}}', probability
+        corner = [round(finding.x * place.scale, DECIMALS), round(finding.y * place.scale, DECIMALS)]
+        return {"type": "Point", "coordinates": corner}, probability
     corners = finding.outline * place.scale
     is_whole = place.scale.is_integer()
     ring = corners.astype(np.int64).tolist() if is_whole else np.round(corners, DECIMALS).tolist()
-    ring.append(ring[0])
-    coordinates = json.dumps(ring, separators=(",", ":"))
     area = {"Area µm^2": round(finding.area_um2, DECIMALS)}
-    return f'{{"type":"Polygon","coordinates":[{coordinates}]}}', area | probability
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, area | probability

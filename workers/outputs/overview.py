@@ -127,7 +127,7 @@ def _tint(slide: RGB, folder: Path, spec: MapSpec, frame: Frame, mpp: float) -> 
 def _coverage(
     folder: Path, spec: MapSpec, frame: Frame, mpp: float, size: tuple[int, int]
 ) -> Iterator[tuple[slice, Floats, Floats]]:
-    """(rows, weight (h, w) from 0 to 1, colour (h, w, 3)) strip by strip."""
+    """(rows, weight (h, w) from 0 to 1, colour (h, w, 3)) strip by strip, without those where nothing was found."""
     level = _level(spec, frame, mpp / FINER)
     own = frame.mpp * spec.stride_px * 2**level
     across, down = spec.level_size(level)
@@ -137,6 +137,8 @@ def _coverage(
         rows = slice(top, min(top + STRIP_ROWS, size[1]))
         edges = _edges(rows.start, rows.stop, mpp / own, down)
         strip = read_box(folder, spec, Box(0, int(edges[0]), across, int(edges[-1] - edges[0])), level)
+        if not (strip != spec.fill).any():
+            continue
         means = _bin(np.take(table, strip, axis=0), edges - edges[0], left)
         colours = np.asarray(means[..., :3] / np.maximum(means[..., 3:], 1e-6), dtype=np.float32)
         yield rows, means[..., 3], colours

@@ -142,7 +142,8 @@ def decode_jpeg2000_ycbcr(data: bytes, height_px: int, width_px: int) -> RGB:
     stored = decode_jpeg2000(data, height_px, width_px).astype(np.float32)
     luma, blue, red = stored[..., 0], stored[..., 1] - 128, stored[..., 2] - 128
     rgb = np.stack((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue), axis=-1)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    whole: RGB = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return whole
 
 
 def _decode_webp(data: bytes, height_px: int, width_px: int) -> RGB:
@@ -154,7 +155,7 @@ def _decode_webp(data: bytes, height_px: int, width_px: int) -> RGB:
 def _as_rgb(pixels: NDArray[np.generic], height_px: int, width_px: int) -> RGB:
     if pixels.shape != (height_px, width_px, 3) or pixels.dtype != np.uint8:
         raise ValueError(f"it decodes to {pixels.shape} of {pixels.dtype}, not {(height_px, width_px, 3)} of uint8")
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+    return np.ascontiguousarray(pixels.astype(np.uint8, copy=False))
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Packed:
         wanted_bytes = height_px * width_px * self.channels
         raw = self.unpack(data, out=wanted_bytes) if self.unpack else data
         if raw is None or len(raw) < wanted_bytes:
-            raise ValueError(f"it unpacks to {len(raw or b'')} of {wanted_bytes} bytes")
+            raise ValueError(f"it unpacks to {0 if raw is None else len(raw)} of {wanted_bytes} bytes")
         pixels = np.frombuffer(raw, np.uint8, wanted_bytes).reshape(height_px, width_px, self.channels)
         if self.predictor == 1:
             return pixels

@@ -16,7 +16,7 @@ from wsidicom.geometry import Point
 from models.errors import SlideAbsurdError, SlideUnreadableError, SlideUnsupportedError
 from workers.geometry import Box
 from workers.slides.byte_file import ByteFile
-from workers.slides.dicom_frames import find_frames
+from workers.slides.dicom_plain import open_plain, volume_mpp
 from workers.slides.dicom_tiles import DicomImage, DicomTiles
 from workers.slides.mpp import resolve_mpp
 from workers.slides.parsing import parsing
@@ -42,6 +42,7 @@ class DicomSeries:
     stated_mpp: tuple[float, float] | None
     close: Callable[[], None]
     reader: str
+    warnings: tuple[str, ...] = ()
 
 
 def open_dicom(path: Path, mpp_override: float | None) -> PyramidSlide:
@@ -123,7 +124,9 @@ def _open_series(headers: Mapping[Path, Dataset]) -> DicomSeries:
         raise SlideUnreadableError(
             f"{len(volumes)} DICOM files do not say what kind of image they hold (ImageType).", "Hand in one of them."
         )
-    return _open_plain(*next(iter(volumes.items())))
+    path, header = next(iter(volumes.items()))
+    image, warning, close = open_plain(path, header)
+    return DicomSeries((image,), header, volume_mpp(header), close, "pydicom", (warning,))
 
 
 def _flavour(header: Dataset) -> str:
@@ -166,48 +169,6 @@ def _image_of(data: Any) -> DicomImage:  # noqa: ANN401  wsidicom is not typed f
     )
 
 
-def _open_plain(path: Path, header: Dataset) -> DicomSeries:
-    """A lone file without ImageType and tile positions: its frames fill the grid row by row."""
-    file = ByteFile(path)
-    try:
-        with parsing("DICOM header", InvalidDicomError), path.open("rb") as stream:
-            dcmread(stream, stop_before_pixels=True, defer_size=1 << 16)
-            pixel_data_offset = stream.tell()
-        places = find_frames(file, header, pixel_data_offset)
-        width_px, height_px = int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows)
-        columns = -(-width_px // int(header.Columns))
-        expected = columns * -(-height_px // int(header.Rows))
-        if len(places.offsets) != expected:
-            raise SlideUnreadableError(f"The grid has {expected} tiles, the file {len(places.offsets)} frames.")
-    except BaseException:
-        file.close()
-        raise
-
-    def frame(column: int, row: int) -> bytes:
-        number = row * columns + column
-        return file.read(places.offsets[number], places.lengths[number])
-
-    image = DicomImage(
-        width_px=width_px,
-        height_px=height_px,
-        tile_width_px=int(header.Columns),
-        tile_height_px=int(header.Rows),
-        transfer_syntax=str(header.file_meta.TransferSyntaxUID),
-        photometric=str(header.PhotometricInterpretation),
-        frame=frame,
-    )
-    return DicomSeries((image,), header, _volume_mpp(header), file.close, "pydicom")
-
-
-def _volume_mpp(header: Dataset) -> tuple[float, float] | None:
-    """Micrometres per px from the imaged volume (mm), the only scale a header without pixel measures has."""
-    width_mm, height_mm = header.get("ImagedVolumeWidth"), header.get("ImagedVolumeHeight")
-    if not width_mm or not height_mm:
-        return None
-    width_um, height_um = float(width_mm) * 1000, float(height_mm) * 1000
-    return width_um / int(header.TotalPixelMatrixColumns), height_um / int(header.TotalPixelMatrixRows)
-
-
 def _describe(series: DicomSeries, mpp_override: float | None) -> SlideInfo:
     header, first = series.header, series.images[0]
     full = (first.width_px, first.height_px)
@@ -238,6 +199,7 @@ def _describe(series: DicomSeries, mpp_override: float | None) -> SlideInfo:
         bounds=Box(0, 0, *full),
         has_icc="ICCProfile" in paths[0],
         compression=UID(first.transfer_syntax).name,
+        warnings=series.warnings,
         technical=technical_fields(
             {
                 "manufacturer": header.get("Manufacturer"),

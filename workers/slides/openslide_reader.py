@@ -29,15 +29,14 @@ class OpenslideLevel:
     def read(self, box: Box) -> RGB:
         """The pixels of `box` in px of the level.
 
-        openslide addresses boxes in level-0 px. Each read is anchored at the level's origin in whole level px; at levels
-        with a fractional downsample openslide itself rounds the place to a level-0 px.
+        openslide addresses boxes in level-0 px: at levels with a fractional downsample the place is rounded to one.
         """
         x, y = (round(v * self._level.downsample) for v in (box.x, box.y))
         try:
             seen = np.asarray(self._slide.read_region((x, y), self._level.index, (box.width, box.height)))
         except (OSError, RuntimeError, ValueError) as error:
             raise SlideUnreadableError(
-                f"openslide cannot read {box.width} x {box.height} px at ({box.x}, {box.y}) of level {self._level.index}.",
+                f"openslide cannot read {box.width} x {box.height} px at {box.x}, {box.y} of level {self._level.index}",
                 "The file is corrupt there: copy it again from the scanner, companions included.",
             ) from error
         return _on_white(seen)

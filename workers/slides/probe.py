@@ -1,4 +1,4 @@
-"""The first opening of a stranger's file: in a child whose memory and time are limited, so that only the child can die."""
+"""The first opening of a stranger's file: in a child with limited memory and time, so that only the child can die."""
 
 import json
 import os

@@ -13,8 +13,8 @@ ALLOWED = ("scanner", "manufacturer", "software", "transfer_syntax", "illuminati
 def technical_fields(found: Mapping[str, object]) -> dict[str, str]:
     """The allowed fields of `found` whose value is a short plain word or number.
 
-    A value that is longer than 64 characters, holds a date, or any sign beyond letters, digits and ` ._()/+-` is left out
-    whole: a part of it could still be a name.
+    A value that is longer than 64 characters, holds a date, or any sign beyond letters, digits and ` ._()/+-` is left
+    out whole: a part of it could still be a name.
     """
     kept = {}
     for name in ALLOWED:

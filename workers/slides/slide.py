@@ -30,10 +30,11 @@ class SlideInfo:
     """All we say of a slide; no free text of the file, no label, no macro."""
 
     format: str
-    """A short name: `aperio-svs`, `ndpi`, `ome-tiff`, `generic-tiff`, `dicom-wsi`, `png`, `jpeg`, `openslide:<vendor>`."""
+    """A short name: `aperio-svs`, `ndpi`, `leica-scn`, `philips-tiff`, `ome-tiff`, `generic-tiff`, `dicom-wsi`, `png`,
+    `jpeg`, `openslide:<vendor>`."""
     vendor: str
     reader: str
-    """The library whose metadata we trusted: `tiffslide`, `wsidicom`, `pillow`, `openslide`."""
+    """The library whose metadata we trusted: `tiffslide`, `wsidicom`, `pydicom`, `pillow`, `openslide`."""
     width_px: int
     height_px: int
     """Level-0 size, area outside the bounds included."""

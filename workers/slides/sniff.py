@@ -81,6 +81,6 @@ def _sniff_text(path: Path, start: bytes) -> Kind:
     shown = start[:4].hex(" ")
     raise SlideUnreadableError(
         f"The file is no slide: it starts with the bytes {shown}.",
-        "TIFF (SVS, NDPI, SCN, OME-TIFF, generic pyramids), DICOM WSI, PNG and JPEG are read; MRXS and VMS need the extra "
-        "`histoserve[openslide]`; convert CZI, VSI and others with `bioformats2raw` and `raw2ometiff`.",
+        "TIFF (SVS, NDPI, SCN, OME-TIFF, generic pyramids), DICOM WSI, PNG and JPEG are read; MRXS and VMS need the "
+        "extra `histoserve[openslide]`; convert CZI, VSI and others with `bioformats2raw` and `raw2ometiff`.",
     )

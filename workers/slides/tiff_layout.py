@@ -125,7 +125,7 @@ def _check_sizes(layout: Layout) -> None:
     if max(sides) > MAX_SIDE_PX or layout.width_px * layout.height_px > MAX_AREA_PX:
         raise SlideAbsurdError(
             f"The TIFF claims {layout.width_px} x {layout.height_px} px in tiles of {layout.segment_width_px} x "
-            f"{layout.segment_height_px}; no side above {MAX_SIDE_PX} px and no area above {MAX_AREA_PX} px is a slide's."
+            f"{layout.segment_height_px}; no side above {MAX_SIDE_PX} and no area above {MAX_AREA_PX} px is a slide's."
         )
     if layout.segments_per_plane > MAX_SEGMENTS:
         raise SlideAbsurdError(f"The TIFF claims {layout.segments_per_plane} tiles; {MAX_SEGMENTS} is the limit.")

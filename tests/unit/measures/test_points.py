@@ -21,7 +21,9 @@ def _points(heat, measure, block_px=64, tally=None):
         part = heat[box.y : box.bottom, box.x : box.right]
         return Block(part > 0, part) if part.any() else None
 
-    return find_points(read, heat.shape[1], heat.shape[0], measure, 0.5, block_px=block_px, tally=tally)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points_module, "BLOCK_PX", block_px)
+        return find_points(read, heat.shape[1], heat.shape[0], measure, 0.5, tally=tally)
 
 
 def _slow(heat, measure, mpp=0.5):

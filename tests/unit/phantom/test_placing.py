@@ -37,7 +37,7 @@ def test_no_nucleus_lies_on_another():
 
 
 def test_none_is_larger_than_the_margin_allows():
-    found = nuclei_in(PhantomSpec(seed=1, tissue=1.0, mitoses=0.2, lookalikes=0.2), 0, 0, 500, 500)
+    found = nuclei_in(PhantomSpec(seed=1, tissue=1.0, mitoses=0.2, lookalikes=0.2, pleomorphism=1.0), 0, 0, 700, 700)
     assert (1.25 * np.maximum(found.major, found.minor)).max() < LARGEST_UM
 
 

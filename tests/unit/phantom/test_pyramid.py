@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tifffile
@@ -16,7 +18,7 @@ GLASS = np.array([240, 241, 242], dtype=np.uint8)
 def test_levels_are_quarters_down_to_a_screen(width, height):
     sizes = level_sizes(width, height)
     assert sizes[0] == (width, height)
-    for (w0, h0), (w1, h1) in zip(sizes, sizes[1:], strict=False):
+    for (w0, h0), (w1, h1) in pairwise(sizes):
         assert (w1, h1) == (w0 // 4, h0 // 4) and min(w1, h1) >= 1
     assert max(sizes[-1]) <= 512 or min(sizes[-1]) < 4
 
@@ -91,8 +93,8 @@ def test_a_pyramid_with_a_hole_is_no_file(tmp_path):
     file.write_tile(0, 0, 0, b"abc")
     with pytest.raises(InternalError, match="5 tiles"):
         file.close(b"t", (1, 1))
-    with pytest.raises(tifffile.TiffFileError), tifffile.TiffFile(tmp_path / "s.tiff") as broken:
-        broken.pages[0]
+    with tifffile.TiffFile(tmp_path / "s.tiff") as broken:
+        assert len(broken.pages) == 0
 
 
 def test_a_block_is_four_tiles_and_its_quarter():
