@@ -60,6 +60,8 @@ def check_golden(predictor: Predictor, golden: Golden) -> float:
     ------
     GoldenMismatchError
         It is above the manifest's tolerance.
+    PackageInvalidError
+        There is nothing to compare: an output has no recorded answer, or the tile is within its halo.
     """
     tile, recorded, statistics = golden
     worst = 0.0
@@ -68,7 +70,12 @@ def check_golden(predictor: Predictor, golden: Golden) -> float:
             raise PackageInvalidError(f"{predictor.manifest.reference}: the golden tile has no output {name}.")
         height, width = (min(a, b) for a, b in zip(answer.shape[1:], recorded[name].shape[1:], strict=True))
         difference = np.abs(answer[:, :height, :width] - recorded[name][:, :height, :width])
-        worst = max(worst, float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf"))
+        if difference.size == 0:
+            raise PackageInvalidError(
+                f"{predictor.manifest.reference}: the golden tile is too small to be compared in {name}.",
+                "It must be larger than the halo.",
+            )
+        worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else float("inf"))
     tolerance = predictor.manifest.golden.absolute_tolerance
     if worst > tolerance:
         raise GoldenMismatchError(

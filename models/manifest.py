@@ -16,6 +16,8 @@ Colour = tuple[
     Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
 ]
 Triple = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+PositiveTriple = tuple[Positive, Positive, Positive]
 
 Task = Literal[
     "tile-classification",
@@ -31,7 +33,7 @@ Stain = Literal["he", "ihc-dab", "any"]
 class Part(BaseModel):
     """A frozen piece of the manifest that refuses fields it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MacenkoStep(Part):
@@ -40,7 +42,7 @@ class MacenkoStep(Part):
     kind: Literal["macenko"] = "macenko"
     stain_matrix: tuple[Triple, Triple]
     """Unit optical-density vectors of hematoxylin and eosin of the target."""
-    max_concentrations: tuple[float, float]
+    max_concentrations: tuple[Positive, Positive]
     """99th percentiles of the target's concentrations."""
 
 
@@ -49,7 +51,7 @@ class ReinhardStep(Part):
 
     kind: Literal["reinhard"] = "reinhard"
     mean: Triple
-    std: Triple
+    std: PositiveTriple
 
 
 StainStep = Annotated[MacenkoStep | ReinhardStep, Field(discriminator="kind")]
@@ -62,7 +64,7 @@ class InputSpec(Part):
     dtype: Literal["float32", "uint8"] = "float32"
     scale: float = 1 / 255
     mean: Triple = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
+    std: PositiveTriple = (1.0, 1.0, 1.0)
     resize_px: Annotated[int, Field(ge=8, le=4096)] | None = None
     """Tiles are resized to a square of this side first: classifiers made for patches of another size."""
     stain: tuple[StainStep, ...] = ()
@@ -130,8 +132,6 @@ class OutputSpec(Part):
     def _classes_match(self) -> Self:
         if self.kind == "classes" and len(self.classes) != self.channels:
             raise ValueError(f"output {self.name} has {self.channels} channels and {len(self.classes)} classes")
-        if self.kind == "classes" and self.channels < 2:
-            raise ValueError(f"output {self.name}: one class is no choice; a single probability is a heat output")
         if self.kind == "image" and self.channels != 3:
             raise ValueError(f"image output {self.name} must have 3 channels, not {self.channels}")
         if self.kind == "heat" and self.channels != 1:
@@ -251,6 +251,10 @@ class Manifest(Part):
         names = [o.name for o in self.outputs]
         if len(set(names)) != len(names):
             raise ValueError("two outputs have the same name")
+        if self.input.resize_px is not None and (self.task != "tile-classification" or self.grid.halo_px):
+            raise ValueError(
+                "resize_px is for tile classification without a halo: elsewhere pixels would lose their place"
+            )
         for output in self.outputs:
             self._fits_grid(output)
         for measure in self.measures:

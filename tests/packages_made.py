@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StatisticsSpec
+from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StainStep, StatisticsSpec
 from models.packaging import GoldenTile, write_package
 from models.preprocess import to_input
 from models.registry import Package
@@ -42,6 +42,7 @@ class Recipe:
     sample: StatisticsSpec | None = None
     """Sample of tiles the calibrator sees, for networks with frozen statistics (its length is filled in)."""
     runtime: str = "onnx"
+    stain: tuple[StainStep, ...] = ()
     version: str = "1.0.0"
 
 
@@ -249,7 +250,7 @@ def manifest_fields(recipe: Recipe) -> dict:
             fixed_tile=recipe.fixed_tile,
         ),
         # The blur's numbers are those of the tile itself.
-        "input": InputSpec() if recipe.name == "blur" else NORMALISED,
+        "input": (InputSpec() if recipe.name == "blur" else NORMALISED).model_copy(update={"stain": recipe.stain}),
         "outputs": (
             OutputSpec(
                 name="out",

@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from models.errors import PackageInvalidError
-from models.manifest import ClassSpec, Colour, GridSpec, InputSpec, Name, OutputSpec, Paper, Role, Triple, Version
+from models.manifest import (
+    ClassSpec,
+    Colour,
+    GridSpec,
+    InputSpec,
+    Name,
+    OutputSpec,
+    Paper,
+    PositiveTriple,
+    Role,
+    Triple,
+    Version,
+)
 from models.packaging import GoldenTile, write_package
 from models.registry import MANIFEST_LIMIT_BYTES, Package
 
@@ -52,7 +64,7 @@ class NormalizeArguments(_Strict):
     """Channel means and standard deviations in 0..1."""
 
     mean: Triple
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    std: PositiveTriple
 
 
 class NoArguments(_Strict):

@@ -30,7 +30,10 @@ def load_predictor(
     ------
     PackageTamperedError, PackageInvalidError, ProviderUnavailableError, GoldenMismatchError
         As their names say.
+    ValueError
+        The network does not run with tiles of `tile_px`.
     """
+    _check_tile(package, tile_px)
     verify_files(package)
     chosen = _choose_provider(package, provider)
     grid = package.manifest.grid
@@ -48,6 +51,15 @@ def load_predictor(
     if golden is not None:
         check_golden(predictor, golden)
     return predictor
+
+
+def _check_tile(package: Package, tile_px: int | None) -> None:
+    grid = package.manifest.grid
+    if tile_px is None or tile_px == grid.tile_px:
+        return
+    if grid.fixed_tile or tile_px <= 0 or tile_px % grid.align_px:
+        allowed = f"{grid.tile_px} px only" if grid.fixed_tile else f"multiples of {grid.align_px} px"
+        raise ValueError(f"{package.manifest.reference} runs with tiles of {allowed}, not {tile_px}")
 
 
 def _choose_provider(package: Package, provider: str) -> str:

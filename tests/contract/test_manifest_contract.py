@@ -55,3 +55,12 @@ def test_the_bundled_packages_are_whole():
         assert package.manifest.licence
         assert package.manifest.file("card") is not None
         assert package.manifest.file("golden-output") is not None
+
+
+def test_every_field_is_in_the_documentation():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "packages.md").read_text("utf-8")
+    schema = json.loads(manifest_schema())
+    parts = [schema, *schema["$defs"].values()]
+    fields = {name for part in parts for name in part.get("properties", {})} - {"kind"}
+    missing = sorted(name for name in fields if f"`{name}" not in text and f".{name}" not in text)
+    assert missing == []

@@ -182,6 +182,20 @@ def test_a_provider_of_other_weights_is_refused(made_package, name, provider):
         load_predictor(made_package(name), provider)
 
 
+@pytest.mark.parametrize(
+    ("name", "tile_px", "message"),
+    [("fcn8", 60, "multiples of 8"), ("fcn8", 0, "8 px"), ("classifier", 64, "32 px only")],
+)
+def test_tiles_the_network_does_not_take_are_refused(made_package, name, tile_px, message):
+    with pytest.raises(ValueError, match=message):
+        load_predictor(made_package(name), tile_px=tile_px)
+
+
+def test_a_classifier_answers_with_one_pixel_per_tile(made_package):
+    predictor = load_predictor(made_package("classifier"), threads=1)
+    assert predictor.predict(np.zeros((2, 32, 32, 3), dtype=np.uint8))["out"].shape == (2, 3, 1, 1)
+
+
 def test_runtimes_agree(made_package):
     tile = tissue_like(80, 5)[np.newaxis].repeat(2, axis=0)
     answers = [

@@ -35,6 +35,8 @@ class Block:
     collagen: Map
     membrane: Map
     """Borders of cells, walls of fat cells."""
+    blood: Map
+    """Red cells in vessels."""
     fine: Map
     medium: Map
     ink: Map | None
@@ -142,14 +144,16 @@ def _matter(spec: PhantomSpec, canvas: Canvas, nuclei: Nuclei, fields: _Fields) 
     if borders is not None:
         membrane = membrane + cell * borders[0]
         cell = cell * (1 - borders[1])
-    stroma = (1 - within) * (1 - fat) * _cleft(fields, nest, fine) * (1 - hollow)
+    vessel, blood = _vessels(fields, medium, inside * (1 - within))
+    stroma = inside * (1 - vessel) * (1 - within) * (1 - fat) * _cleft(fields, nest, fine) * (1 - hollow)
     return Block(
         canvas=canvas,
         nuclei=nuclei,
         tissue=inside,
         cytoplasm=inside * cell * _granular(fields, fine, medium),
-        collagen=inside * stroma * _strands(fields, fine, medium),
+        collagen=stroma * _strands(fields, fine, medium) if stroma.any() else stroma,
         membrane=inside * membrane,
+        blood=blood,
         fine=fine,
         medium=medium,
         ink=_soft(enlarge(fields.ink.clip(-90, 90), fields.step), 12.0) if fields.ink.max() > GLASS_UM else None,
@@ -177,6 +181,16 @@ def _fat(fields: _Fields, medium: Map, nest: Map) -> tuple[Map, Map]:
     fat = _soft(enlarge(fields.tissue.fat.clip(-40, 60), fields.step) + 0.3 * medium, 3.0)
     wall = enlarge(fields.tissue.wall.clip(0, 12), fields.step)
     return fat, np.clip(1.35 - wall / 1.3, 0.0, 1.0) * np.clip(0.75 + 0.25 * medium, 0.2, 1.3)
+
+
+def _vessels(fields: _Fields, medium: Map, room: Map) -> tuple[Map, Map]:
+    """How much is inside a vessel, and how much of that is red cells."""
+    if fields.tissue.vessel.max() < -4:
+        return np.zeros_like(room), np.zeros_like(room)
+    depth = enlarge(fields.tissue.vessel, fields.step) + 0.4 * medium
+    vessel = _soft(depth, 1.5)
+    cells = _soft(enlarge(fields.tissue.cell, fields.step), 0.9) * _soft(depth - 1.6, 1.2)
+    return vessel, room * cells * np.clip(0.9 + 0.08 * medium, 0.5, 1.2)
 
 
 def _cleft(fields: _Fields, nest: Map, fine: Map) -> Map:

@@ -1,5 +1,6 @@
 """Smooth noise at any point of the plane, and tileable textures for what is finer than a cell."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,13 +18,16 @@ FIBRE_PITCH_UM = (0.22, 1.0)
 def smooth_noise(key: int, x_um: Floats, y_um: Floats, wavelength_um: float) -> Floats:
     """Band-limited noise at the points, about zero mean and unit spread, bounded by +-2.4; shape of `x_um`.
 
-    Values at lattice points are random; between them a quintic blend, so slopes are continuous.
+    Values at lattice points are random; between them a quintic blend, so slopes are continuous. Each key turns its
+    lattice by an angle of its own, so that no direction shows where fields meet.
 
     References
     ----------
     Perlin 2002, doi 10.1145/566654.566636 (the quintic blend).
     """
-    fx, fy = x_um / wavelength_um, y_um / wavelength_um
+    turn = (key % 4096) / 4096 * 2 * math.pi
+    along, aside = math.cos(turn) / wavelength_um, math.sin(turn) / wavelength_um
+    fx, fy = x_um * along - y_um * aside, x_um * aside + y_um * along
     ix, iy = np.floor(fx).astype(np.int64), np.floor(fy).astype(np.int64)
     if ix.size == 0:
         return np.zeros_like(fx)

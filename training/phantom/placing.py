@@ -74,7 +74,7 @@ def _likely(kind: int, tissue: Tissue) -> Floats:
     if kind == 0:
         room = (tissue.nest > 2.6) & (tissue.lumen < -4.0)
         return np.where(inside & room, 0.86 - 0.07 * np.clip(tissue.grade, -1, 1), 0.0)
-    stroma = inside & (tissue.nest < -2.2) & (tissue.lumen < -3.0)
+    stroma = inside & (tissue.nest < -2.2) & (tissue.lumen < -3.0) & (tissue.vessel < -2.0)
     between = np.where(tissue.fat > 0, (tissue.wall < 2.2) * 0.35, 1.0)
     if kind == 1:
         return np.where(stroma, between * (0.62 - 0.12 * np.clip(tissue.collagen, -1.5, 1.5)), 0.0)

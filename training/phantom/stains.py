@@ -52,7 +52,7 @@ def _he(block: Block) -> tuple[Map, Map]:
     collagen = block.collagen * free
     membrane = block.membrane * free
     blue = canvas.chromatin * block.tissue + 0.15 * cytoplasm + 0.05 * collagen + 0.10 * membrane
-    red = 0.33 * cytoplasm + 1.0 * collagen + 0.34 * membrane + 0.8 * pink * free * block.tissue
+    red = 0.33 * cytoplasm + 1.0 * collagen + 0.34 * membrane + 0.8 * pink * free * block.tissue + 0.95 * block.blood
     return blue.astype(np.float32), red.astype(np.float32)
 
 
@@ -65,7 +65,11 @@ def _ihc(block: Block, brown: NDArray[np.float64]) -> tuple[Map, Map]:
     dab = strength * canvas.cover * grain * np.clip(0.55 + 0.45 * canvas.chromatin, 0.5, 1.3)
     hidden = np.clip(1.0 - 0.55 * strength, 0.35, 1.0)
     net = np.clip(1.0 - 2.4 * np.abs(block.medium), 0.0, 1.0)
-    background = (0.06 * block.cytoplasm + 0.07 * block.collagen) * (grain + 1.1 * net) + 0.08 * block.membrane
+    background = (
+        (0.06 * block.cytoplasm + 0.07 * block.collagen) * (grain + 1.1 * net)
+        + 0.08 * block.membrane
+        + 0.1 * block.blood
+    )
     blue = _calm(block) * block.tissue * hidden + background * free
     dab = dab + (0.012 * block.cytoplasm + 0.01 * block.collagen) * (1.0 + net) * free
     return blue, dab

@@ -24,6 +24,10 @@ class Tissue:
     """Inside an epithelial or tumour nest."""
     lumen: Floats
     """Inside a gland's lumen."""
+    vessel: Floats
+    """Inside a small vessel of the stroma."""
+    cell: Floats
+    """Inside a red cell, were the place in a vessel."""
     fat: Floats
     """Inside fat."""
     wall: Floats
@@ -76,9 +80,14 @@ class _Nests:
     smallest_um: float
     largest_um: float
     lumen_part: float
+    present: float | None = None
+    """The part of the lattice that is taken; None where the tumour decides."""
 
 
+_VESSELS = _Nests("vessel", 150.0, 7.0, 19.0, 0.0, present=0.3)
 FAT_CELLS = Scatter(78.0, 0.7)
+RED_CELLS = Scatter(7.6, 0.5, 0.5)
+RED_CELL_UM = 3.3
 _LATTICES = (_Nests("gland", 165.0, 34.0, 66.0, 0.4), _Nests("cord", 74.0, 9.0, 27.0, 0.0))
 
 
@@ -92,7 +101,9 @@ def tissue_at(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Tissue:
 
     wx = x + 9.0 * noise("bend-x", 75.0)
     wy = y + 9.0 * noise("bend-y", 75.0)
-    nest, lumen = _nests(spec, wx, wy)
+    nest, lumen = _united(spec, _LATTICES, wx, wy)
+    vessel, _ = _united(spec, (_VESSELS,), wx, wy)
+    red, _ = nearest_two(stream(seed, "red-cells"), RED_CELLS, x, y)
     nest = nest + 3.2 * noise("nest-edge", 30.0) + 1.3 * noise("nest-fringe", 11.0)
     bend = (
         -0.7 * np.clip(nest, -24.0, 0.0)
@@ -100,16 +111,20 @@ def tissue_at(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Tissue:
         + 3.0 * noise("waves", 26.0)
         + 1.3 * noise("curls", 10.0)
     )
-    fat = _fat(spec, x, y) - np.maximum(nest + 14.0, 0.0)
+    far_x = x + 38.0 * noise("drift-x", 150.0)
+    far_y = y + 38.0 * noise("drift-y", 150.0)
+    fat = _fat(spec, far_x, far_y) - np.maximum(nest + 14.0, 0.0)
     return Tissue(
         depth=depth_um(spec, x, y),
         nest=nest,
         lumen=lumen + 2.0 * noise("lumen-edge", 16.0),
+        vessel=np.minimum(vessel, -nest - 6.0),
+        cell=RED_CELL_UM - red,
         fat=fat,
         wall=_fat_walls(seed, wx, wy, fat),
         collagen=0.75 * noise("collagen", 140.0) + 0.6 * noise("bundles", 38.0),
         cleft=noise("cleft", 60.0) + 0.5 * noise("cleft-detail", 14.0),
-        infiltrate=_infiltrate(spec, x, y),
+        infiltrate=_infiltrate(spec, far_x, far_y),
         grade=noise("grade", 420.0),
         mottle=0.8 * noise("mottle", 13.0) + 0.5 * noise("mottle-detail", 5.0),
         weave=noise("weave", 130.0) + 0.4 * noise("weave-detail", 30.0),
@@ -144,9 +159,10 @@ def _fat(spec: PhantomSpec, x: Floats, y: Floats) -> Floats:
     return 90.0 * (0.85 * wide + 0.5 * near - threshold(spec.fat))
 
 
-def _nests(spec: PhantomSpec, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _united(spec: PhantomSpec, lattices: tuple[_Nests, ...], x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Depth inside the blobs of the lattices, and inside their lumens."""
     nest, lumen = np.full_like(x, FAR_UM), np.full_like(x, FAR_UM)
-    for lattice in _LATTICES:
+    for lattice in lattices:
         blobs = _blobs(spec, lattice, x, y)
         for step_x in (-1, 0, 1):
             for step_y in (-1, 0, 1):
@@ -167,9 +183,12 @@ class _Blobs:
 def _blobs(spec: PhantomSpec, lattice: _Nests, x: Floats, y: Floats) -> _Blobs:
     spacing = lattice.spacing_um
     i, j, left, top = lattice_around(spacing, x, y)
-    u = uniform(stream(spec.seed, lattice.name), i, j, 8)
+    u = uniform(stream(spec.seed, lattice.name), i, j, 9)
     cx, cy = (i + 0.5 + 0.55 * (u[0] - 0.5)) * spacing, (j + 0.5 + 0.55 * (u[1] - 0.5)) * spacing
-    crowd = tumour_field(spec, cx.ravel(), cy.ravel()).reshape(i.shape)
+    if lattice.present is None:
+        crowd = tumour_field(spec, cx.ravel(), cy.ravel()).reshape(i.shape)
+    else:
+        crowd = np.where(u[8] < lattice.present, 0.5, -1.0)
     radius = lattice.smallest_um + (lattice.largest_um - lattice.smallest_um) * u[2]
     radius = np.where(crowd > 0, radius * (0.82 + 0.30 * np.clip(crowd, 0.0, 1.5)), -1.0)
     hollow = (u[3] < lattice.lumen_part) & (radius > 42.0)

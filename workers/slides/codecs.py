@@ -95,17 +95,17 @@ def _make_jpeg(layout: Layout, sample: bytes) -> Decode:
     first = parse_jpeg_header(layout.jpeg_prefix or sample)
     tables = parse_jpeg_header(layout.jpeg_tables) if layout.jpeg_tables else JpegHeader()
     as_rgb = stored_as_rgb(tables, first, layout.photometric == _RGB)
-    return Jpeg(layout.jpeg_tables or None, "RGB" if as_rgb else "YCBCR", layout.jpeg_prefix, exact=layout.tiled)
+    return Jpeg("RGB" if as_rgb else "YCBCR", layout.jpeg_tables, layout.jpeg_prefix, exact=layout.tiled)
 
 
 @dataclass(frozen=True)
 class Jpeg:
     """Decodes JPEG segments of one level."""
 
-    tables: bytes | None
     colours: str
-    prefix: bytes
-    exact: bool
+    tables: bytes = b""
+    prefix: bytes = b""
+    exact: bool = True
     """Segments have the stated size (tiles); a last strip may be written in full height."""
 
     def __call__(self, data: bytes, height_px: int, width_px: int) -> RGB:
@@ -120,8 +120,9 @@ class Jpeg:
         if stored_px * width_px > 1 << 27:
             raise ValueError(f"the strip claims {stored_px} rows")
         out = np.empty((stored_px, width_px, 3), np.uint8)
-        imagecodecs.jpeg8_decode(data, tables=self.tables, colorspace=self.colours, outcolorspace="RGB", out=out)
-        return out[:height_px]
+        tables = self.tables or None
+        imagecodecs.jpeg8_decode(data, tables=tables, colorspace=self.colours, outcolorspace="RGB", out=out)
+        return out if stored_px == height_px else out[:height_px].copy()
 
 
 def decode_jpeg2000(data: bytes, height_px: int, width_px: int) -> RGB:

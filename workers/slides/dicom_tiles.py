@@ -63,7 +63,7 @@ class DicomTiles:
         syntax = self._image.transfer_syntax
         if syntax in _JPEG:
             as_rgb = stored_as_rgb(JpegHeader(), parse_jpeg_header(data), self._image.photometric == "RGB")
-            return Jpeg(None, "RGB" if as_rgb else "YCBCR", b"", exact=True)
+            return Jpeg("RGB" if as_rgb else "YCBCR")
         if syntax in _JPEG_2000:
             return decode_jpeg2000
         if syntax in _UNCOMPRESSED and self._image.photometric == "RGB":

@@ -10,6 +10,8 @@ from workers.slides.slide import RGB
 from workers.slides.tile_cache import TileCache
 
 WHITE = 255
+REACH_BACK_PX = 256
+"""How far above the end of a box the row of boxes below it may start: twice the halo of a network, and some more."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,17 @@ class TileGrid:
         """Rows of tiles."""
         return -(-self.image.height // self.tile_height_px)
 
-    def tiles_of(self, box: Box) -> Iterator[tuple[int, Box]]:
-        """Index and box (level px, clipped to the image) of each tile that meets `box`."""
+    def tiles_of(self, box: Box) -> Iterator[tuple[int, int, int]]:
+        """Index and place (left, top in level px) of each tile that meets `box`."""
         part = box.intersect(self.image)
         if part.is_empty:
             return
         left, top = part.x - self.image.x, part.y - self.image.y
+        columns = range(left // self.tile_width_px, (left + part.width - 1) // self.tile_width_px + 1)
         for row in range(top // self.tile_height_px, (top + part.height - 1) // self.tile_height_px + 1):
-            for column in range(left // self.tile_width_px, (left + part.width - 1) // self.tile_width_px + 1):
-                yield row * self.columns + column, self._box_of(column, row)
-
-    def _box_of(self, column: int, row: int) -> Box:
-        x, y = column * self.tile_width_px, row * self.tile_height_px
-        width = min(self.tile_width_px, self.image.width - x)
-        height = min(self.tile_height_px, self.image.height - y)
-        return Box(self.image.x + x, self.image.y + y, width, height)
+            y = self.image.y + row * self.tile_height_px
+            for column in columns:
+                yield row * self.columns + column, self.image.x + column * self.tile_width_px, y
 
 
 class TiledLevel:
@@ -58,9 +56,9 @@ class TiledLevel:
         self._cache = cache
         self._blank = np.full((1, 1, 3), WHITE, np.uint8)
 
-    def tile(self, number: int) -> RGB:
+    def tile(self, number: int, wanted_again: bool = False) -> RGB:
         """Decoded tile `number`; 1x1 px of white, to be broadcast, where the file holds none."""
-        return self._cache.get((self.index, number), lambda: self._make(number))
+        return self._cache.get((self.index, number), lambda: self._make(number), wanted_again)
 
     def _make(self, number: int) -> RGB:
         tile = self._decode(number)
@@ -78,11 +76,11 @@ class TiledLevel:
             out = np.empty((box.height, box.width, 3), np.uint8)
         else:
             out = np.full((box.height, box.width, 3), WHITE, np.uint8)
-        for number, place in self.grid.tiles_of(box):
-            part = place.intersect(box)
-            pixels = self.tile(number)
-            if pixels is not self._blank:
-                y, x = part.y - place.y, part.x - place.x
-                pixels = pixels[y : y + part.height, x : x + part.width]
-            out[part.y - box.y : part.bottom - box.y, part.x - box.x : part.right - box.x] = pixels
+        right, bottom = min(box.right, self.grid.image.right), min(box.bottom, self.grid.image.bottom)
+        for number, left, top in self.grid.tiles_of(box):
+            tile = self.tile(number, wanted_again=top + self.grid.tile_height_px > box.bottom - REACH_BACK_PX)
+            x0, x1 = max(left, box.x), min(left + self.grid.tile_width_px, right)
+            y0, y1 = max(top, box.y), min(top + self.grid.tile_height_px, bottom)
+            pixels = tile if tile is self._blank else tile[y0 - top : y1 - top, x0 - left : x1 - left]
+            out[y0 - box.y : y1 - box.y, x0 - box.x : x1 - box.x] = pixels
         return out

@@ -55,6 +55,12 @@ def test_the_tolerance_is_the_manifests():
         check_golden(ToyPredictor(toy_manifest(tile_px=24)), (golden, answers, None))
 
 
+def test_a_tile_within_the_halo_proves_nothing():
+    golden = tile(8)
+    with pytest.raises(PackageInvalidError, match="too small"):
+        check_golden(ToyPredictor(toy_manifest(tile_px=24)), (golden, {"out": np.zeros((3, 8, 8), np.float32)}, None))
+
+
 def test_a_missing_output_is_named():
     with pytest.raises(PackageInvalidError, match="out"):
         check_golden(ToyPredictor(toy_manifest(tile_px=24)), (tile(), {}, None))

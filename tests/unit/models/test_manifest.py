@@ -41,13 +41,18 @@ def test_a_grid_that_cannot_be(changes, message):
         ({"channels": 4}, "must have 3 channels"),
         ({"kind": "heat"}, "must have 1 channel"),
         ({"kind": "classes"}, "3 channels and 0 classes"),
-        ({"kind": "classes", "channels": 1, "classes": [{"name": "a", "colour": (0, 0, 0)}]}, "no choice"),
         ({"name": "Out put"}, "name"),
     ],
 )
 def test_an_output_that_cannot_be(changes, message):
     with pytest.raises(ValidationError, match=message):
         OutputSpec(**OUTPUT | changes)
+
+
+@pytest.mark.parametrize("changes", [{"std": (0.1, 0.0, 0.1)}, {"mean": (0.1, float("nan"), 0.1)}, {"resize_px": 4}])
+def test_an_input_that_cannot_be(changes):
+    with pytest.raises(ValidationError):
+        InputSpec(**changes)
 
 
 def test_bytes_are_not_scaled():
@@ -60,6 +65,7 @@ def test_bytes_are_not_scaled():
     ("changes", "message"),
     [
         ({"outputs": []}, "at least 1"),
+        ({"input": {"resize_px": 64}}, "lose their place"),
         ({"outputs": document()["outputs"] * 2}, "same name"),
         (with_output(stride_px=8), "does not divide align_px"),
         (with_output(inset_px=9), "inset 9"),
