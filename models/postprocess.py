@@ -14,13 +14,13 @@ def class_map(raw: Raw, output: OutputSpec) -> Stored:
 
     Softmax and sigmoid keep the order of logits, so neither is computed.
     """
-    best = np.zeros(raw.shape[1:], dtype=np.uint8)
-    strongest = raw[0]
-    for index in range(1, len(raw)):
-        wins = raw[index] > strongest
-        best[wins] = index
-        if index + 1 < len(raw):
-            strongest = np.maximum(strongest, raw[index])
+    if len(raw) == 1:
+        return np.zeros(raw.shape[1:], dtype=np.uint8)
+    best: Stored = (raw[1] > raw[0]).view(np.uint8)
+    strongest = np.maximum(raw[0], raw[1])
+    for index in range(2, len(raw)):
+        np.copyto(best, index, where=raw[index] > strongest)
+        np.maximum(strongest, raw[index], out=strongest)
     return best
 
 

@@ -119,6 +119,10 @@ class Plan:
         right, bottom = (columns + int(hit_columns[-1]) + 1) * side, (rows + int(hit_rows[-1]) + 1) * side
         return Box(x, y, right - x, bottom - y).intersect(box)
 
+    def is_all_tissue(self, box: Box) -> bool:
+        """True where every pixel of the box is tissue."""
+        return bool(self._cells_of(box)[2].all())
+
     def tissue_pixels(self, box: Box, stride_px: int = 1) -> NDArray[np.bool_]:
         """Which map pixels of `box` are tissue, (box.height / stride, box.width / stride)."""
         rows, columns, cells = self._cells_of(box)

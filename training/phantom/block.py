@@ -187,10 +187,11 @@ def _vessels(fields: _Fields, medium: Map, room: Map) -> tuple[Map, Map]:
     """How much is inside a vessel, and how much of that is red cells."""
     if fields.tissue.vessel.max() < -4:
         return np.zeros_like(room), np.zeros_like(room)
-    depth = enlarge(fields.tissue.vessel, fields.step) + 0.4 * medium
+    depth: Map = enlarge(fields.tissue.vessel, fields.step) + np.float32(0.15) * medium
     vessel = _soft(depth, 1.5)
-    cells = _soft(enlarge(fields.tissue.cell, fields.step), 0.9) * _soft(depth - 1.6, 1.2)
-    return vessel, room * cells * np.clip(0.9 + 0.08 * medium, 0.5, 1.2)
+    cells = _soft(enlarge(fields.tissue.cell, fields.step), 0.9) * _soft(depth - np.float32(1.6), 1.2)
+    blood: Map = room * cells * np.clip(0.9 + 0.08 * medium, 0.5, 1.2)
+    return vessel, blood
 
 
 def _cleft(fields: _Fields, nest: Map, fine: Map) -> Map:

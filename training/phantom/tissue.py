@@ -84,7 +84,7 @@ class _Nests:
     """The part of the lattice that is taken; None where the tumour decides."""
 
 
-_VESSELS = _Nests("vessel", 150.0, 7.0, 19.0, 0.0, present=0.3)
+_VESSELS = _Nests("vessel", 150.0, 7.0, 19.0, 0.0, present=0.5)
 FAT_CELLS = Scatter(78.0, 0.7)
 RED_CELLS = Scatter(7.6, 0.5, 0.5)
 RED_CELL_UM = 3.3

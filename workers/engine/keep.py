@@ -97,8 +97,10 @@ class Keeper:
         corner = self._shard_box(target, piece.shard)
         inside = keep.shift(-corner.x, -corner.y)
         place = canvas[..., inside.y : inside.bottom, inside.x : inside.right]
-        tissue = self._tissue(target, keep)
-        np.copyto(place, values, where=tissue)
+        if self._plan.is_all_tissue(piece.tile.keep):
+            place[...] = values
+        else:
+            np.copyto(place, values, where=self._tissue(target, keep))
 
     def _tissue(self, target: Target, box: Box) -> NDArray[np.bool_]:
         stride = target.spec.stride_px

@@ -1,12 +1,11 @@
 """Where tissue is: a mask at low resolution that pen, dust, glass and black padding do not fool.
 
-Optical density separates matter from glass; hue in optical-density space separates stains from ink. Hematoxylin, eosin
-and DAB all absorb green at least as much as red; blue and green ink absorb red most, black ink absorbs everything,
-red ink absorbs green and blue alike and very much. Absolute floors, no threshold fitted to the slide: a blank slide
-has no tissue, however its histogram looks.
+Optical density separates matter from glass, and colour separates stains from dust, coverslip rims and bubbles, which are
+grey. Absolute floors, no threshold fitted to the slide: a blank slide has no tissue, however its histogram looks. Only
+faint tissue, weaker than the glass of some scanners, is compared with this slide's own glass, and must besides have
+the texture that glass lacks.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +14,15 @@ from scipy import ndimage
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from workers.geometry import Box, Frame
+from workers.quality.density import MARGIN_ROWS, STRIP_ROWS, Floats, Mask, densities, strips
+from workers.quality.ink import find_ink
 from workers.slides import Slide, frame_size
-
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float32]
+from workers.slides.slide import SlideInfo
 
 MASK_MPP = 8.0
 MIN_SIDE_PX = 256
 """A small region gets a finer mask, so that it has at least this many pixels on its longer side."""
 MAX_SIDE_PX = 8192
-STRIP_ROWS = 512
 SURE_DENSITY = 0.10
 """Mean optical density that is matter for certain; glass of real scanners stays below 0.06."""
 PALE_DENSITY, PALE_CHROMA = 0.06, 0.05
@@ -32,7 +30,15 @@ PALE_DENSITY, PALE_CHROMA = 0.06, 0.05
 FAINT_DENSITY = 0.035
 """Matter where it touches sure matter: fat, pale stroma."""
 FAINT_CHROMA = 0.025
-BLACK_VALUE = 40
+WEAK_DENSITY, WEAK_CHROMA, WEAK_TEXTURE = 0.008, 0.005, 0.009
+"""Above this slide's glass: weak IHC with a light counterstain. See docs/quality.md for what glass has."""
+MIN_WEAK_PX = 400
+EDGE_PX, MIN_AWAY = 4, 0.3
+"""Weak pieces count where this part of them is further than this from matter."""
+GLASS_DENSITY, GLASS_STEP = 0.08, 0.012
+"""Glass is at most this dense and changes at most this much from a pixel to the next."""
+MIN_GLASS = 0.005
+"""Part of the pixels that must be glass for its colour to be known."""
 MIN_TISSUE_UM2 = 5_000.0
 MAX_HOLE_UM2 = 20_000.0
 
@@ -54,54 +60,99 @@ class TissueMask:
 
 def find_tissue(slide: Slide) -> TissueMask:
     """The tissue of a slide; memory depends on the mask, which has at most `MAX_SIDE_PX` px on a side."""
-    info = slide.info
+    mpp = mask_mpp(slide.info)
+    rgb = _read(slide, mpp)
+    pen = find_ink(rgb, mpp)
+    return TissueMask(_clean(_matter(rgb, mpp) & ~pen, mpp), pen, mpp, slide.info.mpp)
+
+
+def mask_mpp(info: SlideInfo) -> float:
+    """Resolution of a slide's mask: 8 um/px, finer for small regions, coarser for huge slides, never above level 0."""
     longest_um = max(info.width_px, info.height_px) * info.mpp
-    mpp = max(min(MASK_MPP, longest_um / MIN_SIDE_PX), info.mpp, longest_um / MAX_SIDE_PX)
-    width, height = frame_size(info, mpp)
-    density = np.zeros((height, width), dtype=np.float32)
-    chroma = np.zeros_like(density)
-    pen = np.zeros(density.shape, dtype=bool)
+    return max(min(MASK_MPP, longest_um / MIN_SIDE_PX), info.mpp, longest_um / MAX_SIDE_PX)
+
+
+def _read(slide: Slide, mpp: float) -> NDArray[np.uint8]:
+    width, height = frame_size(slide.info, mpp)
+    rgb = np.empty((height, width, 3), dtype=np.uint8)
     for top in range(0, height, STRIP_ROWS):
-        rows = slice(top, min(top + STRIP_ROWS, height))
-        rgb = slide.read(Box(0, top, width, rows.stop - top), mpp)
-        density[rows], chroma[rows], pen[rows] = _look_at(rgb)
-    pen = _spread_ink(pen, mpp)
-    return TissueMask(_clean(_matter(density, chroma) & ~pen, mpp), pen, mpp, info.mpp)
+        bottom = min(top + STRIP_ROWS, height)
+        rgb[top:bottom] = slide.read(Box(0, top, width, bottom - top), mpp)
+    return rgb
 
 
-def _look_at(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats, Mask]:
-    """Mean optical density, its spread over the channels, and which pixels are ink or padding."""
-    table = -np.log10((np.arange(256, dtype=np.float32) + 1) / 256)
-    red, green, blue = (table[rgb[..., channel]] for channel in range(3))
-    density = (red + green + blue) / 3
-    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    black = (rgb.max(axis=2) < BLACK_VALUE) | ((density > 0.7) & (chroma < 0.15))
-    coloured = density > 0.12
-    bluish = coloured & (red > 1.25 * green) & (red > 1.6 * blue) & (chroma > 0.15)
-    # The rim of a stroke is pale; no stain absorbs green least, so that faint green is ink already.
-    greenish = (density > 0.03) & (red > 1.3 * green) & (blue > 1.02 * green) & (chroma > 0.03)
-    reddish = coloured & (green > 4 * red) & (blue > 0.75 * green) & (chroma > 0.5) & (blue < 1.3 * green)
-    return density, chroma, black | bluish | greenish | reddish
-
-
-def _spread_ink(pen: Mask, mpp: float) -> Mask:
-    """Ink as a person sees it: specks of a few pixels are nuclei or dirt, strokes have rims."""
-    least = max(9, round(10_000 / mpp**2))
-    strokes = remove_small_objects(pen, max_size=least - 1)
-    return np.asarray(ndimage.binary_dilation(strokes, iterations=2) if strokes.any() else strokes)
-
-
-def _matter(density: Floats, chroma: Floats) -> Mask:
-    smooth_density = ndimage.uniform_filter(density, 3)
-    smooth_chroma = ndimage.uniform_filter(chroma, 3)
-    sure = (smooth_density > SURE_DENSITY) & (smooth_chroma > FAINT_CHROMA)
-    sure |= (smooth_density > PALE_DENSITY) & (smooth_chroma > PALE_CHROMA)
-    faint = (smooth_density > FAINT_DENSITY) & (smooth_chroma > FAINT_CHROMA)
+def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
+    """Sure matter, faint matter that touches it, and large areas of weak matter."""
+    glass = _glass(rgb)
+    sure, faint, weak = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(3))
+    for rows, seen, inner in strips(rgb.shape[0], MARGIN_ROWS):
+        channels = densities(rgb[seen])
+        sure[rows], faint[rows] = (part[inner] for part in _absolute(*channels))
+        if glass is not None:
+            weak[rows] = _above_glass(channels, glass)[inner]
     labels, _ = ndimage.label(faint)
-    touched = np.unique(labels[sure])
     keep = np.zeros(labels.max() + 1, dtype=bool)
-    keep[touched] = True
+    keep[np.unique(labels[sure])] = True
     keep[0] = False
+    matter = keep[labels]
+    return np.asarray(matter | _believed(weak, matter, mpp))
+
+
+def _absolute(red: Floats, green: Floats, blue: Floats) -> tuple[Mask, Mask]:
+    """Matter by density and colour alone: sure, and faint."""
+    density = ndimage.uniform_filter((red + green + blue) / 3, 3)
+    chroma = ndimage.uniform_filter(_spread(red, green, blue), 3)
+    sure = (density > SURE_DENSITY) & (chroma > FAINT_CHROMA)
+    sure |= (density > PALE_DENSITY) & (chroma > PALE_CHROMA)
+    return sure, (density > FAINT_DENSITY) & (chroma > FAINT_CHROMA)
+
+
+def _spread(red: Floats, green: Floats, blue: Floats) -> Floats:
+    return np.asarray(np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue))
+
+
+def _glass(rgb: NDArray[np.uint8]) -> tuple[float, float, float] | None:
+    """Median density of red, green, blue of this slide's smooth bright pixels; None where too few are seen.
+
+    Pure white is no glass: it is where nothing was scanned.
+    """
+    step = max(1, rgb.shape[0] // 1024)
+    rows = rgb[::step]
+    channels = densities(rows)
+    density = sum(channels) / 3
+    flat = np.zeros(density.shape, dtype=bool)
+    flat[:, 1:-1] = np.abs(np.diff(density, axis=1))[:, 1:] < GLASS_STEP
+    flat[:, 1:-1] &= np.abs(np.diff(density, axis=1))[:, :-1] < GLASS_STEP
+    flat &= (density < GLASS_DENSITY) & (rows.min(axis=2) < 255)
+    if flat.mean() < MIN_GLASS:
+        return None
+    # The brighter half: the other half may be the very tissue that is looked for.
+    flat &= density <= np.median(density[flat])
+    red, green, blue = (float(np.median(channel[flat])) for channel in channels)
+    return red, green, blue
+
+
+def _above_glass(channels: tuple[Floats, Floats, Floats], glass: tuple[float, float, float]) -> Mask:
+    """Denser and more coloured than glass, with texture that is not that of a black line."""
+    above = [channel - level for channel, level in zip(channels, glass, strict=True)]
+    fine = ndimage.gaussian_filter(sum(above) / 3, 0.7)
+    wide = ndimage.gaussian_filter(fine, 3)
+    texture = np.sqrt(np.maximum(ndimage.gaussian_filter(fine * fine, 3) - wide * wide, 0))
+    colour = _spread(*(ndimage.gaussian_filter(channel, 3) for channel in above))
+    place = (texture > WEAK_TEXTURE) & (wide > WEAK_DENSITY) & (colour > np.maximum(WEAK_CHROMA, 0.2 * wide))
+    return np.asarray(place & (ndimage.uniform_filter(fine, 3) > WEAK_DENSITY))
+
+
+def _believed(weak: Mask, matter: Mask, mpp: float) -> Mask:
+    """Weak pieces much larger than dirt of which a good part lies away from matter; the rest is the blur of its edges."""
+    away = weak & ~ndimage.maximum_filter(matter, 2 * EDGE_PX + 1)
+    if not away.any():
+        return away
+    least = max(MIN_WEAK_PX, round(20 * MIN_TISSUE_UM2 / mpp**2))
+    labels, count = ndimage.label(weak)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    apart = np.bincount(labels[away], minlength=count + 1)
+    keep = (apart >= least) & (apart > MIN_AWAY * sizes)
     return np.asarray(keep[labels])
 
 

@@ -18,7 +18,9 @@ def test_noise_is_centred_of_unit_spread_bounded_and_smooth():
     assert abs(noise.mean()) < 0.1
     assert noise.std() == pytest.approx(1.0, abs=0.15)
     assert abs(noise).max() <= 2.4
-    assert abs(np.diff(noise, axis=1)).max() < 2**0.5 * 2 * 2.4 * 1.875 * 5 / 100.0  # the quintic's steepest slope is 15/8
+    assert (
+        abs(np.diff(noise, axis=1)).max() < 2**0.5 * 2 * 2.4 * 1.875 * 5 / 100.0
+    )  # the quintic's steepest slope is 15/8
 
 
 def test_no_points_no_noise():

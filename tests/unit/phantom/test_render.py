@@ -7,6 +7,7 @@ from training.phantom.block import BLOCK_PX, block_at, coarse_step
 from training.phantom.looks import look_of
 from training.phantom.render import glass_colour, may_show, render_block, render_region, render_regions
 from training.phantom.spec import STAINS, PhantomSpec, Section
+from training.phantom.tissue import tissue_at
 from training.phantom.truth import truth_region
 from workers.geometry import Box
 
@@ -220,3 +221,18 @@ def test_the_pen_covers_glass_and_its_block_is_not_skipped():
     assert (bare == glass_colour(spec, "he")).all()
     assert (drawn != bare).any(axis=2).mean() > 0.3
     assert np.array_equal(render_region(spec, "mask", box), render_region(without, "mask", box))
+
+
+def test_vessels_hold_red_cells_and_no_nuclei():
+    spec = PhantomSpec(seed=12, width_px=8192, height_px=8192, tissue=1.0, tumour=0.1, fat=0.0)
+    x, y = np.meshgrid(np.arange(0, 900.0, 3), np.arange(0, 900.0, 3))
+    vessel = tissue_at(spec, x, y).vessel
+    assert 0 < (vessel > 0).mean() < 0.05
+    found = truth_region(spec, Box(0, 0, 3600, 3600)).to_pydict()
+    at = tissue_at(spec, np.array(found["x_um"]), np.array(found["y_um"]))
+    assert at.vessel.max() < 0
+    row, column = np.unravel_index(vessel.argmax(), vessel.shape)
+    px, py = (int(v * 4) // BLOCK_PX * BLOCK_PX for v in (x[row, column], y[row, column]))
+    block = block_at(spec, spec.section("he"), px, py, 16)
+    assert block.blood.max() > 0.5
+    assert block.collagen[block.blood > 0.5].max() < 0.2

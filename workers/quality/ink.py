@@ -1,0 +1,60 @@
+"""Where a person drew on the glass, and where the scanner filled with black: neither is tissue.
+
+Hematoxylin, eosin and DAB all absorb green at least about as much as red; blue and green ink absorb red most, black ink
+absorbs everything, red ink absorbs green and blue alike and very much. Where ink lies over tissue the two add up, so
+that near a stroke a red absorption only a little above the green one is ink too.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.morphology import remove_small_holes, remove_small_objects
+
+from workers.quality.density import MARGIN_ROWS, Mask, densities, strips
+
+BLACK_VALUE = 40
+MIN_STROKE_UM2 = 10_000.0
+MIN_STROKE_PX = 9
+REACH_UM = 200.0
+"""How far from a stroke its pale rim and its mixture with tissue are looked for."""
+REACH_PX = 24
+"""The same on fine masks, whose strokes are wider than this picture of them."""
+
+
+def find_ink(rgb: NDArray[np.uint8], mpp: float) -> Mask:
+    """Ink and black padding of a picture (H, W, 3) at `mpp`, bool (H, W)."""
+    strong = np.zeros(rgb.shape[:2], dtype=bool)
+    weak = np.zeros_like(strong)
+    for rows, seen, inner in strips(rgb.shape[0], MARGIN_ROWS):
+        marked, tinted = _look_at(rgb[seen])
+        strong[rows], weak[rows] = marked[inner], tinted[inner]
+    return _strokes(strong, weak, mpp)
+
+
+def _look_at(rgb: NDArray[np.uint8]) -> tuple[Mask, Mask]:
+    """Pixels that are ink or padding by themselves, and pixels that are where ink is near."""
+    red, green, blue = densities(rgb)
+    density = (red + green + blue) / 3
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    black = (rgb.max(axis=2) < BLACK_VALUE) | ((density > 0.7) & (chroma < 0.15))
+    coloured = density > 0.12
+    bluish = coloured & (red > 1.25 * green) & (red > 1.6 * blue) & (chroma > 0.15)
+    # The rim of a stroke is pale; no stain absorbs green least, so that faint green is ink already.
+    greenish = (density > 0.03) & (red > 1.3 * green) & (blue > 1.02 * green) & (chroma > 0.03)
+    reddish = coloured & (green > 4 * red) & (blue > 0.75 * green) & (chroma > 0.5) & (blue < 1.3 * green)
+    # Nuclei under ink are as dark in green as in red: the mean of a neighbourhood tells what a pixel cannot.
+    red, green, blue = (ndimage.uniform_filter(channel, 5) for channel in (red, green, blue))
+    tinted = (red > 1.08 * green + 0.01) & (red > 1.15 * blue + 0.01)
+    return black | bluish | greenish | reddish, tinted
+
+
+def _strokes(strong: Mask, weak: Mask, mpp: float) -> Mask:
+    """Ink as a person sees it: specks of a few pixels are nuclei or dirt; strokes have rims and no holes."""
+    least = max(MIN_STROKE_PX, round(MIN_STROKE_UM2 / mpp**2))
+    strokes = remove_small_objects(strong, max_size=least - 1)
+    if not strokes.any():
+        return np.asarray(strokes)
+    reach = max(2, min(REACH_PX, round(REACH_UM / mpp)))
+    near = ndimage.maximum_filter(strokes, 2 * reach + 1)
+    whole = remove_small_objects(strokes | (weak & near), max_size=least - 1)
+    return np.asarray(remove_small_holes(ndimage.binary_dilation(whole, iterations=2), max_size=least))
