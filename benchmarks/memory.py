@@ -24,7 +24,9 @@ def _run(slide: Path, package: str) -> dict[str, Any]:
         command = [str(Path(sys.executable).with_name("histoserve")), "run", str(slide)]
         start = time.perf_counter()
         child = subprocess.Popen(
-            [*command, "--package", package, "--out", out, "--json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--package", package, "--out", out, "--json"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)

@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from tests.making import RGB, halve
 
-SHORT, LONG, RATIONAL = 3, 4, 5
-Tags = dict[int, tuple[int, Sequence[int]]]
-_CODES = {SHORT: "H", LONG: "I", RATIONAL: "I"}
+ASCII, SHORT, LONG, RATIONAL, FLOAT = 2, 3, 4, 5, 11
+Tags = dict[int, tuple[int, Sequence[float]]]
+_CODES = {SHORT: "H", LONG: "I", RATIONAL: "I", FLOAT: "f"}
 
 
 def directory(tags: Tags, offset: int, following: int = 0, ndpi: bool = False) -> bytes:
@@ -25,7 +25,7 @@ def directory(tags: Tags, offset: int, following: int = 0, ndpi: bool = False) -
     end = offset + 2 + 12 * len(tags) + (8 + 4 * len(tags) if ndpi else 4)
     entries, values = b"", b""
     for tag, (kind, numbers) in sorted(tags.items()):
-        data = struct.pack(f"<{len(numbers)}{_CODES[kind]}", *numbers)
+        data = bytes(numbers) if kind == ASCII else struct.pack(f"<{len(numbers)}{_CODES[kind]}", *numbers)
         count = len(numbers) // 2 if kind == RATIONAL else len(numbers)
         if len(data) <= 4:
             field = data.ljust(4, b"\0")
@@ -100,8 +100,9 @@ def _ndpi_tags(pixels: RGB, place: int, length: int, starts: list[int], factor: 
         282: (RATIONAL, [per_cm, 1]),
         283: (RATIONAL, [per_cm, 1]),
         296: (SHORT, [3]),
+        271: (ASCII, b"Hamamatsu\0"),
         65420: (LONG, [1]),
-        65421: (LONG, [20 // factor]),
+        65421: (FLOAT, [20 / factor]),
         65426: (LONG, starts),
     }
 

@@ -26,7 +26,13 @@ def toy_manifest(
         stain="any",
         runtime="onnx",
         grid=GridSpec(
-            mpp=mpp, mpp_min=mpp / 2, mpp_max=mpp * 2, tile_px=tile_px, halo_px=halo_px, align_px=max(stride_px, 4), batch=2
+            mpp=mpp,
+            mpp_min=mpp / 2,
+            mpp_max=mpp * 2,
+            tile_px=tile_px,
+            halo_px=halo_px,
+            align_px=max(stride_px, 4),
+            batch=2,
         ),
         input=InputSpec(layout="NHWC", dtype="uint8", scale=1),
         outputs=(

@@ -35,19 +35,30 @@ def run(
     slide: Annotated[Path, typer.Argument(help="The slide: a file, or a folder of DICOM files.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the result; made if absent.")],
     package: Annotated[str | None, typer.Option("--package", help="NAME, NAME@VERSION or a package's folder.")] = None,
-    analysis: Annotated[str | None, typer.Option("--analysis", help="Take the installed package for an analysis.")] = None,
-    mpp: Annotated[float | None, typer.Option("--mpp", help="Micrometres per level-0 pixel; overrides the slide's.")] = None,
-    provider: Annotated[str, typer.Option("--provider", help="auto, onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, ...")] = "auto",
-    tile: Annotated[int | None, typer.Option("--tile", help="Tile side in px, where the network allows another.")] = None,
+    analysis: Annotated[
+        str | None, typer.Option("--analysis", help="Take the installed package for an analysis.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option("--mpp", help="Micrometres per level-0 pixel; overrides the slide's.")
+    ] = None,
+    provider: Annotated[
+        str, typer.Option("--provider", help="auto, onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, ...")
+    ] = "auto",
+    tile: Annotated[
+        int | None, typer.Option("--tile", help="Tile side in px, where the network allows another.")
+    ] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Tiles per batch.")] = None,
     readers: Annotated[int, typer.Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run in spite of a wrong stain; recorded in the result.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run in spite of a wrong stain; recorded in the result.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw away another run's work in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
-) -> None:  # noqa: D103 - the help text is EXAMPLES
+) -> None:
     from workers.engine.progress import console_report
-    from workers.engine.run import RunRequest, run_slide
+    from workers.engine.run import run_slide
+    from workers.engine.work import RunRequest
 
     request = RunRequest(
         slide=slide,
@@ -87,7 +98,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 def _choose_package(package: str | None, analysis: str | None) -> str:
     if (package is None) == (analysis is None):
-        raise RefusedInputError("Give either --package or --analysis.", "`histoserve models list` shows what is installed.")
+        raise RefusedInputError(
+            "Give either --package or --analysis.", "`histoserve models list` shows what is installed."
+        )
     if package is not None:
         return package
     from models.registry import find_analysis

@@ -44,9 +44,7 @@ class Box:
 
     def contains(self, other: "Box") -> bool:
         """True where every pixel of `other` is in this box."""
-        return (
-            self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
-        )
+        return self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
 
     def divide(self, stride: int) -> "Box":
         """The box in a frame `stride` times coarser; its sides must lie on that grid."""

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RESULT_SCHEMA_VERSION = 1
 NOTICE = "Research use only. Not for diagnosis."
 
 
@@ -47,8 +46,6 @@ class PackagePart(Part):
     manifest_sha256: str
     network_sha256: str
     provider: str
-    golden_error: float | None = None
-    """Largest absolute difference to the golden tile when the network was loaded."""
 
 
 class FramePart(Part):
@@ -102,7 +99,7 @@ class WarningPart(Part):
 class Result(Part):
     """`result.json`."""
 
-    schema_version: Literal[1] = RESULT_SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     notice: str = NOTICE
     code_version: str
     slide: SlidePart

@@ -23,8 +23,8 @@ from training.phantom.render import render_region
 from training.phantom.spec import PhantomSpec
 from workers.engine.calibrate import fit_statistics
 from workers.engine.checkpoint import BandRecord
-from workers.engine.keep import Keeper, choose_targets
 from workers.engine.finish import seam_scores
+from workers.engine.keep import Keeper, choose_targets
 from workers.engine.stopwatch import Stopwatch
 from workers.engine.stream import Piece, Stream, run_stream
 from workers.geometry import Box, Frame, round_up
@@ -60,7 +60,11 @@ class Collector:
     def __init__(self, keeper: Keeper, plan: Plan, package: Package) -> None:
         output = package.manifest.outputs[0]
         self.keeper, self.output = keeper, output
-        shape = (output.channels, -(-plan.frame.height_px // output.stride_px), -(-plan.frame.width_px // output.stride_px))
+        shape = (
+            output.channels,
+            -(-plan.frame.height_px // output.stride_px),
+            -(-plan.frame.width_px // output.stride_px),
+        )
         self.raw = np.full((shape[0], shape[1] + 64, shape[2] + 64), np.nan, dtype=np.float32)
         self.shape = shape
 
@@ -86,7 +90,9 @@ def plan_of(package: Package, grid: tuple[int, int, int]) -> Plan:
     return make_plan(frame, chosen, np.ones(cell_shape(frame, chosen), dtype=bool))
 
 
-def run(package: Package, slide: ArraySlide, grid: tuple[int, int, int], folder: Path, statistics=None, provider="auto"):  # noqa: ANN001, ANN201
+def run(
+    package: Package, slide: ArraySlide, grid: tuple[int, int, int], folder: Path, statistics=None, provider="auto"
+):
     """(raw outputs, stored map, records) of the engine's stream."""
     plan = plan_of(package, grid)
     predictor = load_predictor(package, provider, tile_px=grid[0])
@@ -101,7 +107,7 @@ def run(package: Package, slide: ArraySlide, grid: tuple[int, int, int], folder:
     return collector.whole, stored, (targets, records)
 
 
-def whole_image(package: Package, slide: ArraySlide, statistics=None) -> np.ndarray:  # noqa: ANN001
+def whole_image(package: Package, slide: ArraySlide, statistics=None) -> np.ndarray:
     """The raw outputs of the slide in one tile."""
     grid: GridSpec = package.manifest.grid
     output = package.manifest.outputs[0]
@@ -123,7 +129,7 @@ def statistics_of(package: Package, slide: ArraySlide) -> np.ndarray | None:
 
 
 @pytest.fixture(scope="module", params=[*NETWORKS, "nuclei"])
-def case(request, packages, slide) -> Iterator[tuple[Package, np.ndarray, np.ndarray | None]]:  # noqa: ANN001
+def case(request, packages, slide) -> Iterator[tuple[Package, np.ndarray, np.ndarray | None]]:
     """A package, its whole-image answer, and the statistics both use."""
     package = packages[request.param]
     statistics = statistics_of(package, slide)
@@ -131,7 +137,7 @@ def case(request, packages, slide) -> Iterator[tuple[Package, np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda g: f"tile{g[0]}at{g[1]},{g[2]}")
-def test_stitched_equals_whole(case, slide, grid, tmp_path: Path) -> None:  # noqa: ANN001
+def test_stitched_equals_whole(case, slide, grid, tmp_path: Path) -> None:
     package, whole, statistics = case
     raw, stored, _ = run(package, slide, grid, tmp_path, statistics)
     scale = float(np.abs(whole).max())
@@ -148,21 +154,23 @@ def test_stitched_equals_whole(case, slide, grid, tmp_path: Path) -> None:  # no
 
 
 @pytest.mark.parametrize("name", ["unet", "nuclei"])
-def test_another_runtime_gives_the_same_to_float32(packages, slide, name: str, tmp_path: Path) -> None:  # noqa: ANN001
+def test_another_runtime_gives_the_same_to_float32(packages, slide, name: str, tmp_path: Path) -> None:
     package = packages[name]
-    raw = {p: run(package, slide, (512, 0, 0), tmp_path / p, provider=p)[0] for p in ("onnxruntime-cpu", "openvino-cpu")}
+    raw = {
+        p: run(package, slide, (512, 0, 0), tmp_path / p, provider=p)[0] for p in ("onnxruntime-cpu", "openvino-cpu")
+    }
     scale = float(np.abs(raw["openvino-cpu"]).max())
     assert float(np.abs(raw["onnxruntime-cpu"] - raw["openvino-cpu"]).max()) <= 10 * TOLERANCE * scale
 
 
-def test_a_halo_below_the_receptive_radius_is_found_out(packages, slide, tmp_path: Path) -> None:  # noqa: ANN001
+def test_a_halo_below_the_receptive_radius_is_found_out(packages, slide, tmp_path: Path) -> None:
     package = packages["dilated"]
     small = package.manifest.model_copy(update={"grid": package.manifest.grid.model_copy(update={"halo_px": 2})})
     raw, _, _ = run(replace(package, manifest=small), slide, (256, 0, 0), tmp_path)
     assert float(np.abs(raw - whole_image(package, slide)).max()) > 100 * TOLERANCE
 
 
-def test_frozen_statistics_leave_no_seam(packages, slide, tmp_path: Path) -> None:  # noqa: ANN001
+def test_frozen_statistics_leave_no_seam(packages, slide, tmp_path: Path) -> None:
     package = packages["frozen"]
     _, _, (targets, records) = run(package, slide, (256, 0, 0), tmp_path, statistics_of(package, slide))
     score = seam_scores(targets, records)["out"]
@@ -187,7 +195,7 @@ class PerTile:
         self._predictor.close()
 
 
-def test_statistics_of_each_tile_show_as_seams(packages, slide, tmp_path: Path) -> None:  # noqa: ANN001
+def test_statistics_of_each_tile_show_as_seams(packages, slide, tmp_path: Path) -> None:
     package = packages["frozen"]
     plan = plan_of(package, (256, 0, 0))
     targets = choose_targets(package.manifest, plan.frame, plan.grid)
@@ -195,7 +203,9 @@ def test_statistics_of_each_tile_show_as_seams(packages, slide, tmp_path: Path) 
     records: list[BandRecord] = []
     keeper = Keeper(plan, targets, tmp_path, records.append)
     predictor = PerTile(load_predictor(package))
-    run_stream(Stream(slide, plan, predictor, lambda rgb: rgb, None, 2, Stopwatch(), threading.Event()), plan.bands, keeper)
+    run_stream(
+        Stream(slide, plan, predictor, lambda rgb: rgb, None, 2, Stopwatch(), threading.Event()), plan.bands, keeper
+    )
     score = seam_scores(targets, records)["out"]
     assert score is not None
     assert score > 1.1

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.phantom.chance import Floats, stream, uniform
-from training.phantom.noise import smooth_noise
+from training.phantom.noise import LARGEST_NOISE, smooth_noise
 from training.phantom.spec import PhantomSpec
 
 POWER = 2.5
@@ -102,7 +102,7 @@ def may_hold_tissue(spec: PhantomSpec, x_um: Floats, y_um: Floats, radius_um: fl
         return np.ones(x_um.shape, dtype=bool)
     may = np.zeros(x_um.shape, dtype=bool)
     for piece in pieces_of(spec) if spec.tissue > 0 else ():
-        highest = 2.4 * (sum(h for _, h in EDGE_WAVES) * piece.reach_um + RAGGED_UM)
+        highest = LARGEST_NOISE * (sum(h for _, h in EDGE_WAVES) * piece.reach_um + RAGGED_UM)
         highest = max(highest, PEN_AWAY_UM + PEN_WIDTH_UM + 200.0) if spec.pen else highest
         # The base falls by at most sqrt(2) um per um: the power mean of two distances is no steeper than their sum.
         may |= _base_depth(piece, x_um, y_um) > -(highest + 1.5 * radius_um)

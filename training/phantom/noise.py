@@ -11,37 +11,50 @@ from training.phantom.chance import Floats, stream, uniform
 
 Texture = NDArray[np.float32]
 TEXTURE_PX = 512
+SCALE = 4.65
+"""Brings the spread to one."""
+SPACING = 1.3
+"""Lattice points in parts of the wavelength: a wave takes about as much as lies between one point and the next."""
+LARGEST_NOISE = SCALE * math.sqrt(0.5)
 FIBRE_SHAPE = (1024, 512)
 FIBRE_PITCH_UM = (0.22, 1.0)
 
 
 def smooth_noise(key: int, x_um: Floats, y_um: Floats, wavelength_um: float) -> Floats:
-    """Band-limited noise at the points, about zero mean and unit spread, bounded by +-2.4; shape of `x_um`.
+    """Band-limited noise at the points, about zero mean and unit spread, within +-`LARGEST_NOISE`; shape of `x_um`.
 
-    Values at lattice points are random; between them a quintic blend, so slopes are continuous. Each key turns its
-    lattice by an angle of its own, so that no direction shows where fields meet.
+    Lattice points have random slopes; between them a quintic blend. Each key turns its lattice by an angle of its own,
+    so that no direction shows where fields meet.
 
     References
     ----------
-    Perlin 2002, doi 10.1145/566654.566636 (the quintic blend).
+    Perlin 2002, doi 10.1145/566654.566636.
     """
     turn = (key % 4096) / 4096 * 2 * math.pi
-    along, aside = math.cos(turn) / wavelength_um, math.sin(turn) / wavelength_um
+    spacing = SPACING * wavelength_um
+    along, aside = math.cos(turn) / spacing, math.sin(turn) / spacing
     fx, fy = x_um * along - y_um * aside, x_um * aside + y_um * along
     ix, iy = np.floor(fx).astype(np.int64), np.floor(fy).astype(np.int64)
     if ix.size == 0:
         return np.zeros_like(fx)
     left, top = int(ix.min()), int(iy.min())
-    columns = np.arange(left, int(ix.max()) + 2)
-    rows = np.arange(top, int(iy.max()) + 2)
-    table = uniform(key, *np.meshgrid(columns, rows))[0] * 4.8 - 2.4
-    flat = table.ravel()
-    at = (iy - top) * table.shape[1] + (ix - left)
-    blend_x, blend_y = _quintic(fx - ix), _quintic(fy - iy)
-    upper = flat[at] + (flat[at + 1] - flat[at]) * blend_x
-    at = at + table.shape[1]
-    lower = flat[at] + (flat[at + 1] - flat[at]) * blend_x
-    blended: Floats = upper + (lower - upper) * blend_y
+    columns, rows = np.arange(left, int(ix.max()) + 2), np.arange(top, int(iy.max()) + 2)
+    angles = uniform(key, *np.meshgrid(columns, rows))[0].ravel() * (2 * np.pi)
+    slopes = np.cos(angles) * SCALE, np.sin(angles) * SCALE
+    at = (iy - top) * len(columns) + (ix - left)
+    fx, fy = fx - ix, fy - iy
+    blend_x, blend_y = _quintic(fx), _quintic(fy)
+    upper = _between(slopes, at, fx, fy, blend_x)
+    lower = _between(slopes, at + len(columns), fx, fy - 1.0, blend_x)
+    return upper + (lower - upper) * blend_y
+
+
+def _between(slopes: tuple[Floats, Floats], at: NDArray[np.int64], dx: Floats, dy: Floats, blend: Floats) -> Floats:
+    """The blend of what the lattice points at `at` and one to the right say."""
+    along, down = slopes
+    one = along[at] * dx + down[at] * dy
+    other = along[at + 1] * (dx - 1.0) + down[at + 1] * dy
+    blended: Floats = one + (other - one) * blend
     return blended
 
 

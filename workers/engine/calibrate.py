@@ -5,12 +5,14 @@ grid alone, never on tiles, workers or time, so that a resumed run fits the same
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import StatisticsSpec
 from models.predictor import Predictor, Statistics
+from models.stain import FittedStain, fit_stain
 from workers.geometry import Box, round_down
 from workers.plan import Plan
 from workers.slides.slide import RGB, Slide
@@ -25,7 +27,12 @@ def sample_boxes(plan: Plan, count: int, side_px: int) -> tuple[Box, ...]:
     cell, align = plan.grid.cell_px, plan.grid.align_px
     offset = (cell - side_px) // 2
     return tuple(
-        Box(round_down(int(columns[i]) * cell + offset, align), round_down(int(rows[i]) * cell + offset, align), side_px, side_px)
+        Box(
+            round_down(int(columns[i]) * cell + offset, align),
+            round_down(int(rows[i]) * cell + offset, align),
+            side_px,
+            side_px,
+        )
         for i in chosen
     )
 
@@ -34,6 +41,24 @@ def sample_tissue(slide: Slide, plan: Plan) -> RGB:
     """RGB pixels of sampled tissue cells, uint8 (N, cell_px, cell_px, 3)."""
     boxes = sample_boxes(plan, STAIN_SAMPLE_CELLS, plan.grid.cell_px)
     return np.stack([slide.read(box, plan.frame.mpp) for box in boxes])
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The numbers of one slide that its tiles are computed with."""
+
+    stain: FittedStain
+    statistics: Statistics | None
+
+
+def fit_slide(slide: Slide, plan: Plan, predictor: Predictor) -> Fitted:
+    """What the package asks to be fitted, the stain first: statistics are those of normalised tiles."""
+    manifest = predictor.manifest
+    steps = manifest.input.stain
+    stain = fit_stain(steps, sample_tissue(slide, plan)) if steps else FittedStain()
+    if manifest.statistics is None:
+        return Fitted(stain, None)
+    return Fitted(stain, fit_statistics(slide, plan, predictor, manifest.statistics, stain.apply))
 
 
 def fit_statistics(

@@ -16,6 +16,7 @@ from workers.engine.seams import SeamSums
 from workers.engine.stopwatch import Stopwatch
 from workers.geometry import Box, Frame
 from workers.outputs.detail import FIELD_PX, densest_field, write_detail
+from workers.outputs.files import file_sha256
 from workers.outputs.maps import MapSpec
 from workers.outputs.ome_tiff import write_ome_tiff
 from workers.outputs.overview import picture_mpp, write_overview
@@ -124,12 +125,6 @@ def describe_folder(out: Path, folder: Path) -> FolderPart:
     )
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_tiffs(work: Finishing) -> list[Path]:
     paths = []
     for target in work.targets:
@@ -171,7 +166,9 @@ def _write_details(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
             continue
         spec, frame = item.target.spec, work.plan.frame
         place = place_of(frame, spec.stride_px)
-        box = densest_field(item.table, place, spec.width_px, spec.height_px, min(FIELD_PX, spec.width_px, spec.height_px))
+        box = densest_field(
+            item.table, place, spec.width_px, spec.height_px, min(FIELD_PX, spec.width_px, spec.height_px)
+        )
         path = work.out / f"detail-{item.name}.png"
         title = f"{work.manifest.title} ({work.manifest.reference}): densest field"
         pixels = work.slide.read(box, place.mpp)

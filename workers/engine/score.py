@@ -59,7 +59,12 @@ def _cells(
     cells = stream_cells(reader, target.spec.width_px, target.spec.height_px, rule, tally=tally)
     labels = Labels(target.spec.classes[interior])
     files = write_findings(out, stem, cells, place, labels)
-    scores = {"class": measure.interior, "count": tally.kept, "too_small": tally.too_small, "too_large": tally.too_large}
+    scores = {
+        "class": measure.interior,
+        "count": tally.kept,
+        "too_small": tally.too_small,
+        "too_large": tally.too_large,
+    }
     return Scored(stem, scores, files, out / f"{stem}.parquet", labels, target)
 
 

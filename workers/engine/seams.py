@@ -40,7 +40,9 @@ class SeamSums:
         return (self.border_sum / self.border_count) / (self.near_sum / self.near_count)
 
 
-def measure_seams(values: NDArray[np.uint8], tissue: NDArray[np.bool_], borders: tuple[list[int], list[int]]) -> SeamSums:
+def measure_seams(
+    values: NDArray[np.uint8], tissue: NDArray[np.bool_], borders: tuple[list[int], list[int]]
+) -> SeamSums:
     """The seam sums of one shard.
 
     Parameters

@@ -116,9 +116,7 @@ def _pieces(plan: Plan, bands: Iterable[Band]) -> Iterator[Piece]:
             yield Piece(band, shard, tile, ends_shard=after != shard, ends_band=after is None)
 
 
-def _read_ahead(
-    stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor
-) -> Iterator[tuple[Piece, RGB]]:
+def _read_ahead(stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor) -> Iterator[tuple[Piece, RGB]]:
     """Each piece with its pixels, in order; tiles of about two batches are read ahead."""
     window = 2 * stream.predictor.batch_shape[0] + stream.readers
     pending: deque[tuple[Piece, Future[RGB]]] = deque()

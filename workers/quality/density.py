@@ -1,20 +1,14 @@
-"""Optical density of pictures, and the strips in which whole pictures are looked at."""
-
-from collections.abc import Iterator
+"""Optical density of pictures: 0 is white, 1 lets a tenth of the light through."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
-
-STRIP_ROWS = 512
-MARGIN_ROWS = 16
-"""At least the reach of every filter that is run on a strip: four sigma of 3 px and of 0.7 px, rounded up."""
+Channels = tuple[Floats, Floats, Floats]
 
 
-def densities(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
-    """Optical density of red, green and blue, float32 (H, W) each: 0 is white, 1 a tenth of the light.
+def densities(rgb: NDArray[np.uint8]) -> Channels:
+    """Optical density of red, green and blue of uint8 (..., 3), float32 (...) each.
 
     References
     ----------
@@ -24,12 +18,12 @@ def densities(rgb: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
     return table[rgb[..., 0]], table[rgb[..., 1]], table[rgb[..., 2]]
 
 
-def strips(height: int, margin_rows: int, strip_rows: int = STRIP_ROWS) -> Iterator[tuple[slice, slice, slice]]:
-    """(rows of the picture, those rows with a margin, the rows within the latter), strip by strip.
+def mean(channels: Channels) -> Floats:
+    """The channels' mean: how much matter."""
+    return (channels[0] + channels[1] + channels[2]) / np.float32(3)
 
-    Filters that reach no further than the margin give on strips what they give on the whole picture.
-    """
-    for top in range(0, height, strip_rows):
-        bottom = min(top + strip_rows, height)
-        first, last = max(0, top - margin_rows), min(height, bottom + margin_rows)
-        yield slice(top, bottom), slice(first, last), slice(top - first, bottom - first)
+
+def spread(channels: Channels) -> Floats:
+    """The largest less the smallest channel: how coloured; grey has none."""
+    red, green, blue = channels
+    return np.asarray(np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue))

@@ -10,6 +10,7 @@ Crete et al., The blur effect: perception and estimation with a new no-reference
 doi:10.1117/12.702790 (the idea of comparing an image with its re-blurred self).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from workers.geometry import Box
+from workers.quality.masks import Mask
 from workers.quality.tissue import TissueMask
 from workers.slides import Slide
 
@@ -68,10 +70,10 @@ class FocusReport:
 
 
 def estimate_focus(slide: Slide, tissue: TissueMask) -> FocusReport:
-    """The focus of up to `MAX_SQUARES` squares at even steps through the tissue, at 0.5 um/px or the finest level."""
+    """The focus of up to `MAX_SQUARES` squares spread over the tissue, at 0.5 um/px or the finest level."""
     mpp = max(FOCUS_MPP, slide.info.mpp)
     squares = []
-    for box in _sample(tissue, mpp):
+    for box in sample_squares(tissue, mpp):
         grey = slide.read(box, mpp).astype(np.float32).mean(axis=2)
         if grey.std() >= MIN_CONTRAST:
             squares.append(FocusSquare(_to_level0(box, mpp / slide.info.mpp), sharpness(grey)))
@@ -91,22 +93,36 @@ def _gradient_energy(grey: NDArray[np.float32]) -> float:
     return float((np.diff(inner, axis=0) ** 2).sum() + (np.diff(inner, axis=1) ** 2).sum())
 
 
-def _sample(tissue: TissueMask, mpp: float) -> list[Box]:
-    """Squares centred on tissue pixels at even steps in reading order."""
-    rows, columns = np.nonzero(tissue.mask)
-    if not len(rows):
-        return []
-    chosen = np.unique(np.linspace(0, len(rows) - 1, MAX_SQUARES).round().astype(int))
-    scale = tissue.mpp / mpp
-    return [
-        Box(
-            round((float(columns[i]) + 0.5) * scale) - SQUARE_PX // 2,
-            round((float(rows[i]) + 0.5) * scale) - SQUARE_PX // 2,
-            SQUARE_PX,
-            SQUARE_PX,
-        )
-        for i in chosen
-    ]
+def sample_squares(tissue: TissueMask, mpp: float) -> list[Box]:
+    """Up to `MAX_SQUARES` boxes in px at `mpp` that never cover each other, spread over the tissue, in reading order.
+
+    The slide is cut into squares; of each block of so and so many squares the one with most tissue is taken.
+    """
+    pitch = SQUARE_PX * mpp / tissue.mpp
+    filled = _filled(tissue.mask, pitch)
+    side = 1
+    while len(chosen := _best_of_blocks(filled, side)) > MAX_SQUARES:
+        side += 1
+    return [Box(column * SQUARE_PX, row * SQUARE_PX, SQUARE_PX, SQUARE_PX) for row, column in chosen]
+
+
+def _filled(mask: Mask, pitch: float) -> NDArray[np.int64]:
+    """Tissue pixels of each square of `pitch` mask pixels; a mask pixel belongs to the square that holds its centre."""
+    shape = tuple(max(1, math.ceil(side / pitch)) for side in mask.shape)
+    rows, columns = (((index + 0.5) / pitch).astype(np.int64) for index in np.nonzero(mask))
+    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _best_of_blocks(filled: NDArray[np.int64], side: int) -> list[tuple[int, int]]:
+    """(row, column) of the fullest square of each block of `side` x `side` squares that has any tissue."""
+    best = []
+    for top in range(0, filled.shape[0], side):
+        for left in range(0, filled.shape[1], side):
+            block = filled[top : top + side, left : left + side]
+            if block.any():
+                row, column = divmod(int(block.argmax()), block.shape[1])
+                best.append((top + row, left + column))
+    return best
 
 
 def _to_level0(box: Box, scale: float) -> Box:

@@ -8,9 +8,9 @@ that near a stroke a red absorption only a little above the green one is ink too
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import remove_small_holes, remove_small_objects
 
-from workers.quality.density import MARGIN_ROWS, Mask, densities, strips
+from workers.quality.density import densities, mean, spread
+from workers.quality.masks import Mask, strips, without_holes, without_specks
 
 BLACK_VALUE = 40
 MIN_STROKE_UM2 = 10_000.0
@@ -25,7 +25,7 @@ def find_ink(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     """Ink and black padding of a picture (H, W, 3) at `mpp`, bool (H, W)."""
     strong = np.zeros(rgb.shape[:2], dtype=bool)
     weak = np.zeros_like(strong)
-    for rows, seen, inner in strips(rgb.shape[0], MARGIN_ROWS):
+    for rows, seen, inner in strips(rgb.shape[0]):
         marked, tinted = _look_at(rgb[seen])
         strong[rows], weak[rows] = marked[inner], tinted[inner]
     return _strokes(strong, weak, mpp)
@@ -33,9 +33,9 @@ def find_ink(rgb: NDArray[np.uint8], mpp: float) -> Mask:
 
 def _look_at(rgb: NDArray[np.uint8]) -> tuple[Mask, Mask]:
     """Pixels that are ink or padding by themselves, and pixels that are where ink is near."""
-    red, green, blue = densities(rgb)
-    density = (red + green + blue) / 3
-    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    channels = densities(rgb)
+    red, green, blue = channels
+    density, chroma = mean(channels), spread(channels)
     black = (rgb.max(axis=2) < BLACK_VALUE) | ((density > 0.7) & (chroma < 0.15))
     coloured = density > 0.12
     bluish = coloured & (red > 1.25 * green) & (red > 1.6 * blue) & (chroma > 0.15)
@@ -51,10 +51,10 @@ def _look_at(rgb: NDArray[np.uint8]) -> tuple[Mask, Mask]:
 def _strokes(strong: Mask, weak: Mask, mpp: float) -> Mask:
     """Ink as a person sees it: specks of a few pixels are nuclei or dirt; strokes have rims and no holes."""
     least = max(MIN_STROKE_PX, round(MIN_STROKE_UM2 / mpp**2))
-    strokes = remove_small_objects(strong, max_size=least - 1)
+    strokes = without_specks(strong, least)
     if not strokes.any():
-        return np.asarray(strokes)
+        return strokes
     reach = max(2, min(REACH_PX, round(REACH_UM / mpp)))
     near = ndimage.maximum_filter(strokes, 2 * reach + 1)
-    whole = remove_small_objects(strokes | (weak & near), max_size=least - 1)
-    return np.asarray(remove_small_holes(ndimage.binary_dilation(whole, iterations=2), max_size=least))
+    whole = without_specks(strokes | (weak & near), least)
+    return without_holes(ndimage.binary_dilation(whole, iterations=2), least)

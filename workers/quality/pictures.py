@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
@@ -13,6 +14,7 @@ from workers.quality.report import QualityReport
 from workers.slides import Slide, frame_size
 
 SIDE_PX = 1200
+MIN_SQUARE_PX = 10
 TISSUE_COLOUR = (0, 170, 60)
 PEN_COLOUR = (255, 170, 0)
 SHARP_COLOUR, BLURRED_COLOUR = (0, 150, 60), (220, 40, 40)
@@ -69,21 +71,22 @@ def _write_stain(path: Path, report: QualityReport) -> None:
 
 
 def _write_focus(path: Path, thumbnail: RGB, report: QualityReport, mpp: float, level0_mpp: float) -> None:
+    """Each sampled square where it lies, drawn no smaller than can be seen."""
     canvas = Image.fromarray(thumbnail)
     draw = ImageDraw.Draw(canvas)
     scale = level0_mpp / mpp
     for square in report.focus.squares:
-        box = square.box
-        corners = (box.x * scale, box.y * scale, max(box.right * scale, box.x * scale + 6), max(box.bottom * scale, box.y * scale + 6))
-        colour = SHARP_COLOUR if square.sharpness >= SHARP else BLURRED_COLOUR
-        draw.rectangle(corners, outline=colour, width=2)
-        if corners[2] - corners[0] > 30:
-            draw.text((corners[0] + 3, corners[1] + 2), f"{square.sharpness:.2f}", fill=colour, font_size=12)
-    judged = report.focus.in_focus
-    title = "Focus: not judged" if judged is None else f"Focus: {judged:.0%} of {len(report.focus.squares)} squares are sharp"
-    legend = (("sharp", SHARP_COLOUR), ("blurred", BLURRED_COLOUR))
+        box, colour = square.box, SHARP_COLOUR if square.sharpness >= SHARP else BLURRED_COLOUR
+        side = max(box.width * scale, MIN_SQUARE_PX)
+        x, y = (box.x + box.width / 2) * scale - side / 2, (box.y + box.height / 2) * scale - side / 2
+        draw.rectangle((x, y, x + side - 1, y + side - 1), outline=colour, width=2)
+        if side > 30:
+            draw.text((x + 5, y + 3), f"{square.sharpness:.2f}", fill=colour, font_size=14)
+    judged, count = report.focus.in_focus, len(report.focus.squares)
+    title = "Focus: not judged" if judged is None else f"Focus: {judged:.0%} of {count} squares are sharp"
+    legend = ((f"sharp (at least {SHARP})", SHARP_COLOUR), ("blurred", BLURRED_COLOUR))
     write_picture(path, np.asarray(canvas), Caption(title=title, legend=legend, mpp=mpp))
 
 
-def _nearest(indices: np.ndarray, ratio: float, limit: int) -> np.ndarray:  # type: ignore[type-arg]
-    return np.minimum(((indices + 0.5) * ratio).astype(int), limit - 1)
+def _nearest(indices: NDArray[np.int64], ratio: float, limit: int) -> NDArray[np.int64]:
+    return np.asarray(np.minimum(((indices + 0.5) * ratio).astype(np.int64), limit - 1))

@@ -1,11 +1,13 @@
 """Which stain a slide carries, guessed from the hues of its tissue in optical-density space.
 
-Hematoxylin absorbs red and green alike, eosin green far above all, DAB blue above green above red. The guess looks at how
-much of the tissue's density lies near each, so that a mostly negative IHC, blue with a few brown nuclei, still counts.
+Hematoxylin absorbs red and green alike, eosin green far above all, DAB blue above green above red. The guess looks at
+how much of the tissue's density lies near each, so that a mostly negative IHC, blue with a few brown nuclei, still
+counts.
 
 References
 ----------
-Ruifrok and Johnston, Quantification of histochemical staining by color deconvolution, Anal Quant Cytol Histol 2001 (PMID 11531144).
+Ruifrok and Johnston, Quantification of histochemical staining by color deconvolution, Anal Quant Cytol Histol, 2001
+(PMID 11531144).
 """
 
 from dataclasses import asdict, dataclass
@@ -13,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from workers.quality.density import densities
 
 Stain = Literal["he", "ihc-dab", "other"]
 
@@ -39,7 +43,7 @@ class StainGuess:
 
 def guess_stain(pixels: NDArray[np.uint8]) -> StainGuess:
     """The stain of tissue pixels, uint8 (N, 3)."""
-    density = -np.log10((pixels.astype(np.float32) + 1) / 256)
+    density = np.stack(densities(pixels), axis=-1)
     stained = density[density.mean(axis=1) > MIN_DENSITY]
     if len(stained) < MIN_PIXELS:
         return StainGuess("other", 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -1,7 +1,7 @@
 """Where tissue is: a mask at low resolution that pen, dust, glass and black padding do not fool.
 
-Optical density separates matter from glass, and colour separates stains from dust, coverslip rims and bubbles, which are
-grey. Absolute floors, no threshold fitted to the slide: a blank slide has no tissue, however its histogram looks. Only
+Optical density separates matter from glass, and colour separates stains from dust, coverslip rims and bubbles, which
+are grey. Absolute floors, no threshold fitted to the slide: a blank slide has no tissue, however its histogram looks. Only
 faint tissue, weaker than the glass of some scanners, is compared with this slide's own glass, and must besides have
 the texture that glass lacks.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import remove_small_holes, remove_small_objects
 
 from workers.geometry import Box, Frame
-from workers.quality.density import MARGIN_ROWS, STRIP_ROWS, Floats, Mask, densities, strips
+from workers.quality.density import Channels, Floats, densities, mean, spread
 from workers.quality.ink import find_ink
+from workers.quality.masks import STRIP_ROWS, Mask, strips, without_holes, without_specks
 from workers.slides import Slide, frame_size
 from workers.slides.slide import SlideInfo
 
@@ -31,14 +31,19 @@ FAINT_DENSITY = 0.035
 """Matter where it touches sure matter: fat, pale stroma."""
 FAINT_CHROMA = 0.025
 WEAK_DENSITY, WEAK_CHROMA, WEAK_TEXTURE = 0.008, 0.005, 0.009
-"""Above this slide's glass: weak IHC with a light counterstain. See docs/quality.md for what glass has."""
-MIN_WEAK_PX = 400
-EDGE_PX, MIN_AWAY = 4, 0.3
-"""Weak pieces count where this part of them is further than this from matter."""
+"""Above this slide's glass: weak IHC with a light counterstain."""
+GREYEST = 0.2
+"""Chroma per density of weak matter; the black rim of a coverslip has less."""
+WIDE_PX = 3.0
+MIN_WEAK_PX, MIN_WEAK_UM2, MIN_WEAK_PART = 400, 100_000.0, 0.02
+"""Weak pieces have at least this many mask pixels, and this area or this part of a small region."""
+EDGE_PX = 4
+"""Nearer than this to matter, weak matter may be the blur of its edge."""
 GLASS_DENSITY, GLASS_STEP = 0.08, 0.012
 """Glass is at most this dense and changes at most this much from a pixel to the next."""
 MIN_GLASS = 0.005
 """Part of the pixels that must be glass for its colour to be known."""
+GLASS_ROWS = 1024
 MIN_TISSUE_UM2 = 5_000.0
 MAX_HOLE_UM2 = 20_000.0
 
@@ -85,86 +90,72 @@ def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     """Sure matter, faint matter that touches it, and large areas of weak matter."""
     glass = _glass(rgb)
     sure, faint, weak = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(3))
-    for rows, seen, inner in strips(rgb.shape[0], MARGIN_ROWS):
+    for rows, seen, inner in strips(rgb.shape[0]):
         channels = densities(rgb[seen])
-        sure[rows], faint[rows] = (part[inner] for part in _absolute(*channels))
+        sure[rows], faint[rows] = (part[inner] for part in _absolute(channels))
         if glass is not None:
             weak[rows] = _above_glass(channels, glass)[inner]
-    labels, _ = ndimage.label(faint)
-    keep = np.zeros(labels.max() + 1, dtype=bool)
+    labels, count = ndimage.label(faint)
+    keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(labels[sure])] = True
     keep[0] = False
-    matter = keep[labels]
-    return np.asarray(matter | _believed(weak, matter, mpp))
+    matter = without_specks(keep[labels], round(MIN_TISSUE_UM2 / mpp**2))
+    return matter | _believed(weak, matter, mpp)
 
 
-def _absolute(red: Floats, green: Floats, blue: Floats) -> tuple[Mask, Mask]:
+def _absolute(channels: Channels) -> tuple[Mask, Mask]:
     """Matter by density and colour alone: sure, and faint."""
-    density = ndimage.uniform_filter((red + green + blue) / 3, 3)
-    chroma = ndimage.uniform_filter(_spread(red, green, blue), 3)
+    density = ndimage.uniform_filter(mean(channels), 3)
+    chroma = ndimage.uniform_filter(spread(channels), 3)
     sure = (density > SURE_DENSITY) & (chroma > FAINT_CHROMA)
     sure |= (density > PALE_DENSITY) & (chroma > PALE_CHROMA)
     return sure, (density > FAINT_DENSITY) & (chroma > FAINT_CHROMA)
 
 
-def _spread(red: Floats, green: Floats, blue: Floats) -> Floats:
-    return np.asarray(np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue))
-
-
 def _glass(rgb: NDArray[np.uint8]) -> tuple[float, float, float] | None:
-    """Median density of red, green, blue of this slide's smooth bright pixels; None where too few are seen.
+    """Density of red, green, blue of this slide's smooth bright pixels; None where too few are seen.
 
     Pure white is no glass: it is where nothing was scanned.
     """
-    step = max(1, rgb.shape[0] // 1024)
-    rows = rgb[::step]
+    rows = rgb[:: max(1, rgb.shape[0] // GLASS_ROWS)]
     channels = densities(rows)
-    density = sum(channels) / 3
-    flat = np.zeros(density.shape, dtype=bool)
-    flat[:, 1:-1] = np.abs(np.diff(density, axis=1))[:, 1:] < GLASS_STEP
-    flat[:, 1:-1] &= np.abs(np.diff(density, axis=1))[:, :-1] < GLASS_STEP
-    flat &= (density < GLASS_DENSITY) & (rows.min(axis=2) < 255)
+    density = mean(channels)
+    steps = np.abs(np.diff(density, axis=1, append=density[:, -1:])) < GLASS_STEP
+    flat = steps & np.roll(steps, 1, axis=1) & (density < GLASS_DENSITY) & (rows.min(axis=2) < 255)
     if flat.mean() < MIN_GLASS:
         return None
-    # The brighter half: the other half may be the very tissue that is looked for.
+    # The brighter half: the other may be the very tissue that is looked for.
     flat &= density <= np.median(density[flat])
     red, green, blue = (float(np.median(channel[flat])) for channel in channels)
     return red, green, blue
 
 
-def _above_glass(channels: tuple[Floats, Floats, Floats], glass: tuple[float, float, float]) -> Mask:
+def _above_glass(channels: Channels, glass: tuple[float, float, float]) -> Mask:
     """Denser and more coloured than glass, with texture that is not that of a black line."""
-    above = [channel - level for channel, level in zip(channels, glass, strict=True)]
-    fine = ndimage.gaussian_filter(sum(above) / 3, 0.7)
-    wide = ndimage.gaussian_filter(fine, 3)
-    texture = np.sqrt(np.maximum(ndimage.gaussian_filter(fine * fine, 3) - wide * wide, 0))
-    colour = _spread(*(ndimage.gaussian_filter(channel, 3) for channel in above))
-    place = (texture > WEAK_TEXTURE) & (wide > WEAK_DENSITY) & (colour > np.maximum(WEAK_CHROMA, 0.2 * wide))
+    red, green, blue = (channel - np.float32(level) for channel, level in zip(channels, glass, strict=True))
+    fine = _blur(mean((red, green, blue)), 0.7)
+    wide = _blur(fine, WIDE_PX)
+    texture = np.sqrt(np.maximum(_blur(fine * fine, WIDE_PX) - wide * wide, 0))
+    colour = spread((_blur(red, WIDE_PX), _blur(green, WIDE_PX), _blur(blue, WIDE_PX)))
+    place = (texture > WEAK_TEXTURE) & (wide > WEAK_DENSITY) & (colour > np.maximum(WEAK_CHROMA, GREYEST * wide))
     return np.asarray(place & (ndimage.uniform_filter(fine, 3) > WEAK_DENSITY))
 
 
+def _blur(image: Floats, sigma: float) -> Floats:
+    return np.asarray(ndimage.gaussian_filter(image, sigma))
+
+
 def _believed(weak: Mask, matter: Mask, mpp: float) -> Mask:
-    """Weak pieces much larger than dirt of which a good part lies away from matter; the rest is the blur of its edges."""
+    """Weak pieces away from matter that are much larger than dirt; nearer ones are mostly the blur of its edges."""
     away = weak & ~ndimage.maximum_filter(matter, 2 * EDGE_PX + 1)
-    if not away.any():
-        return away
-    least = max(MIN_WEAK_PX, round(20 * MIN_TISSUE_UM2 / mpp**2))
-    labels, count = ndimage.label(weak)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    apart = np.bincount(labels[away], minlength=count + 1)
-    keep = (apart >= least) & (apart > MIN_AWAY * sizes)
-    return np.asarray(keep[labels])
+    least = max(MIN_WEAK_PX, round(min(MIN_WEAK_UM2 / mpp**2, MIN_WEAK_PART * weak.size)))
+    pieces = without_specks(away, least)
+    return np.asarray(weak & ndimage.maximum_filter(pieces, 2 * EDGE_PX + 1)) if pieces.any() else pieces
 
 
 def _clean(mask: Mask, mpp: float) -> Mask:
-    holes = max(1, round(MAX_HOLE_UM2 / mpp**2))
-    specks = max(1, round(MIN_TISSUE_UM2 / mpp**2))
-    glass, _ = ndimage.label(~mask)
-    border = np.unique(np.concatenate([glass[0], glass[-1], glass[:, 0], glass[:, -1]]))
-    # A corner of glass is no hole.
-    open_glass = np.isin(glass, border[border > 0])
-    filled = remove_small_holes(mask, max_size=holes) & ~open_glass
-    return np.asarray(remove_small_objects(filled, max_size=specks))
+    filled = without_holes(mask, max(1, round(MAX_HOLE_UM2 / mpp**2)))
+    return without_specks(filled, 1 + max(1, round(MIN_TISSUE_UM2 / mpp**2)))
 
 
 def tissue_cells(tissue: TissueMask, frame: Frame, cell_px: int, shape: tuple[int, int]) -> Mask:
@@ -187,5 +178,3 @@ def _spans(count: int, ratio: float, limit: int) -> tuple[NDArray[np.int64], NDA
     first = np.floor(edges[:-1] + 1e-9).astype(np.int64)
     last = np.ceil(edges[1:] - 1e-9).astype(np.int64)
     return np.clip(first, 0, limit), np.clip(np.maximum(last, first + 1), 0, limit)
-
-

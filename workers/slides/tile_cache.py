@@ -20,12 +20,13 @@ class TileCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._held_bytes = 0
         self._wanted_bytes = 0
         self._done: OrderedDict[Hashable, RGB] = OrderedDict()
         self._wanted: OrderedDict[Hashable, RGB] = OrderedDict()
         self._pending: dict[Hashable, Future[RGB]] = {}
         self._lock = Lock()
+        self.held_bytes = 0
+        """What the kept tiles take."""
         self.decoded = 0
         """How many tiles were decoded so far."""
 
@@ -59,7 +60,7 @@ class TileCache:
             del self._pending[key]
             self.decoded += 1
             self._put(key, tile, wanted_again)
-            while self._held_bytes > self._limit_bytes and len(self._done) + len(self._wanted) > 1:
+            while self.held_bytes > self._limit_bytes and len(self._done) + len(self._wanted) > 1:
                 crowded = self._wanted_bytes > self._limit_bytes * 2 // 3 or not self._done
                 self._take(next(iter(self._wanted if crowded else self._done)))
         pending.set_result(tile)
@@ -71,12 +72,12 @@ class TileCache:
             if tile is None:
                 return None
             self._wanted_bytes -= tile.nbytes
-        self._held_bytes -= tile.nbytes
+        self.held_bytes -= tile.nbytes
         return tile
 
     def _put(self, key: Hashable, tile: RGB, wanted_again: bool) -> None:
         (self._wanted if wanted_again else self._done)[key] = tile
-        self._held_bytes += tile.nbytes
+        self.held_bytes += tile.nbytes
         self._wanted_bytes += tile.nbytes if wanted_again else 0
 
     def clear(self) -> None:
@@ -84,4 +85,4 @@ class TileCache:
         with self._lock:
             self._done.clear()
             self._wanted.clear()
-            self._held_bytes = self._wanted_bytes = 0
+            self.held_bytes = self._wanted_bytes = 0

@@ -70,17 +70,23 @@ class TiledLevel:
         for number in sorted({0, last // 2, last}):
             self.tile(number)
 
+    def tiles_of(self, box: Box) -> Iterator[tuple[int, tuple[int, int], bool]]:
+        """Index and place of each tile that meets `box`, and whether the boxes below this one may want it again."""
+        for number, left, top in self.grid.tiles_of(box):
+            yield number, (left, top), top + self.grid.tile_height_px > box.bottom - REACH_BACK_PX
+
     def read(self, box: Box) -> RGB:
         """The pixels of `box` (level px), white outside of the image; always a fresh array."""
-        if self.grid.image.contains(box):
+        grid = self.grid
+        if grid.image.contains(box):
             out = np.empty((box.height, box.width, 3), np.uint8)
         else:
             out = np.full((box.height, box.width, 3), WHITE, np.uint8)
-        right, bottom = min(box.right, self.grid.image.right), min(box.bottom, self.grid.image.bottom)
-        for number, left, top in self.grid.tiles_of(box):
-            tile = self.tile(number, wanted_again=top + self.grid.tile_height_px > box.bottom - REACH_BACK_PX)
-            x0, x1 = max(left, box.x), min(left + self.grid.tile_width_px, right)
-            y0, y1 = max(top, box.y), min(top + self.grid.tile_height_px, bottom)
+        right, bottom = min(box.right, grid.image.right), min(box.bottom, grid.image.bottom)
+        for number, (left, top), wanted_again in self.tiles_of(box):
+            tile = self.tile(number, wanted_again)
+            x0, x1 = max(left, box.x), min(left + grid.tile_width_px, right)
+            y0, y1 = max(top, box.y), min(top + grid.tile_height_px, bottom)
             pixels = tile if tile is self._blank else tile[y0 - top : y1 - top, x0 - left : x1 - left]
             out[y0 - box.y : y1 - box.y, x0 - box.x : x1 - box.x] = pixels
         return out

@@ -27,7 +27,7 @@ def picture(width: int, height: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def plan_for(manifest, width: int, height: int, cells=None, **changes) -> Plan:  # noqa: ANN001
+def plan_for(manifest, width: int, height: int, cells=None, **changes) -> Plan:
     frame = Frame(MPP, width, height, MPP, Box(0, 0, width, height))
     grid = replace(choose_grid(manifest.grid, manifest.outputs), cell_px=16, shard_px=64, **changes)
     shape = cell_shape(frame, grid)
@@ -78,7 +78,7 @@ def expected(rgb: np.ndarray, plan: Plan, predictor: ToyPredictor) -> np.ndarray
     inset=st.sampled_from([0, 4]),
     bits=st.lists(st.booleans(), min_size=1, max_size=12),
 )
-def test_stitched_equals_whole(tmp_path_factory, width, height, tile, shift, stride, kind, inset, bits) -> None:  # noqa: ANN001
+def test_stitched_equals_whole(tmp_path_factory, width, height, tile, shift, stride, kind, inset, bits) -> None:
     manifest = toy_manifest(tile_px=tile, stride_px=stride, kind=kind, inset_px=inset)
     predictor = ToyPredictor(manifest)
     plan = plan_for(manifest, width, height, np.array(bits), origin_x=4 * shift, origin_y=-4 * shift)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.phantom.noise import Textures, smooth_noise, textures
+from training.phantom.noise import LARGEST_NOISE, Textures, smooth_noise, textures
 
 
 def test_noise_at_a_point_does_not_depend_on_the_points_beside_it():
@@ -17,7 +17,7 @@ def test_noise_is_centred_of_unit_spread_bounded_and_smooth():
     noise = smooth_noise(1, x, y, 100.0)
     assert abs(noise.mean()) < 0.1
     assert noise.std() == pytest.approx(1.0, abs=0.15)
-    assert abs(noise).max() <= 2.4
+    assert abs(noise).max() <= LARGEST_NOISE
     assert (
         abs(np.diff(noise, axis=1)).max() < 2**0.5 * 2 * 2.4 * 1.875 * 5 / 100.0
     )  # the quintic's steepest slope is 15/8

@@ -1,0 +1,100 @@
+"""The result of a run: everything it decided, did and found, in one document."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from workers.engine.calibrate import Fitted
+from workers.engine.checkpoint import BandRecord
+from workers.engine.finish import Finished, seam_scores, tissue_mm2
+from workers.engine.work import Work, slide_files
+from workers.plan import Plan
+from workers.result import BoxPart, FramePart, PackagePart, PlanPart, Result, SlidePart, WarningPart
+
+
+def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandRecord], *, resumed: bool) -> Result:
+    """The result; its seconds are filled in when the last of them is over."""
+    plan, manifest = work.plan, work.package.manifest
+    network = manifest.file("network")
+    return Result(
+        code_version=version("histoserve"),
+        slide=_slide_part(work),
+        package=PackagePart(
+            reference=manifest.reference,
+            manifest_sha256=work.package.manifest_sha256,
+            network_sha256=network.sha256 if network else "",
+            provider=work.predictor.provider,
+        ),
+        frame=FramePart(
+            mpp=plan.frame.mpp,
+            width_px=plan.frame.width_px,
+            height_px=plan.frame.height_px,
+            level0_per_px=plan.frame.scale,
+        ),
+        plan=_plan_part(plan, records),
+        quality=work.quality.as_dict(),
+        scores=finished.scores,
+        seam_scores=seam_scores(work.targets, records),
+        files=finished.files,
+        folders=finished.folders,
+        configuration=_configuration(work, fitted),
+        seconds={},
+        resumed=resumed,
+        warnings=_warnings(work, fitted),
+    )
+
+
+def _plan_part(plan: Plan, records: Sequence[BandRecord]) -> PlanPart:
+    planned, done = plan.count_tiles(), sum(record.tiles for record in records)
+    return PlanPart(
+        tile_px=plan.grid.tile_px,
+        halo_px=plan.grid.halo_px,
+        shard_px=plan.grid.shard_px,
+        bands=len(plan.bands),
+        tiles_planned=planned,
+        tiles_done=done,
+        tiles_failed=planned - done,
+        tissue_mm2=tissue_mm2(plan),
+    )
+
+
+def _slide_part(work: Work) -> SlidePart:
+    info = work.slide.info
+    return SlidePart(
+        sha256=work.slide_sha256,
+        size_bytes=sum(path.stat().st_size for path in slide_files(work.request.slide)),
+        format=info.format,
+        vendor=info.vendor,
+        width_px=info.width_px,
+        height_px=info.height_px,
+        mpp=info.mpp,
+        mpp_source=info.mpp_source,
+        mpp_stated=info.mpp_stated,
+        objective_power=info.objective_power,
+        bounds=BoxPart(**asdict(info.bounds)),
+        has_icc=info.has_icc,
+    )
+
+
+def _configuration(work: Work, fitted: Fitted) -> dict[str, Any]:
+    request = asdict(replace(work.request, slide=Path(work.request.slide.name), out=Path(".")))
+    chosen = {
+        "provider": work.predictor.provider,
+        "batch_shape": work.predictor.batch_shape,
+        "stain_normalisation": fitted.stain.as_dict(),
+    }
+    return {key: str(value) if isinstance(value, Path) else value for key, value in request.items()} | chosen
+
+
+def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
+    manifest, guess = work.package.manifest, work.quality.stain
+    told = [WarningPart(slug=slug, text=text) for slug, text in work.quality.warnings]
+    told += [WarningPart(slug="slide", text=text) for text in work.slide.info.warnings]
+    told += [WarningPart(slug="stain-normalisation", text=text) for text in fitted.stain.warnings]
+    if manifest.stain not in ("any", guess.stain):
+        forced = " The run was forced." if work.request.force else ""
+        text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}.{forced}"
+        told.append(WarningPart(slug="wrong-stain", text=text))
+    return tuple(told)

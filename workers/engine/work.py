@@ -1,0 +1,94 @@
+"""What a run was asked for, and all it has decided before its first tile."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from models.predictor import Predictor
+from models.registry import Package
+from workers.engine.keep import Target
+from workers.engine.progress import Report
+from workers.engine.stopwatch import Stopwatch
+from workers.engine.stream import StoppedError
+from workers.outputs.files import file_sha256
+from workers.plan import Plan
+from workers.quality import QualityReport
+from workers.slides import Slide
+
+MAPS_FOLDER = "maps"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the caller asked for; None where the default is wanted."""
+
+    slide: Path
+    package: str
+    out: Path
+    mpp: float | None = None
+    provider: str = "auto"
+    tile_px: int | None = None
+    batch: int | None = None
+    readers: int = 2
+    threads: int | None = None
+    force: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Everything a run has decided before its first tile."""
+
+    request: RunRequest
+    state: Path
+    slide: Slide
+    slide_sha256: str
+    package: Package
+    predictor: Predictor
+    plan: Plan
+    targets: tuple[Target, ...]
+    quality: QualityReport
+    report: Report
+    watch: Stopwatch
+    stop: threading.Event
+
+    @property
+    def maps(self) -> Path:
+        """Where the maps are."""
+        return self.request.out / MAPS_FOLDER
+
+    def check(self) -> None:
+        """Raise where the run was asked to stop."""
+        if self.stop.is_set():
+            raise StoppedError("The run was stopped.", "Start it again with the same arguments to go on.")
+
+
+def run_identity(work: Work) -> dict[str, Any]:
+    """Everything that can change a byte of the result."""
+    return {
+        "code_version": version("histoserve"),
+        "slide_sha256": work.slide_sha256,
+        "slide_mpp": work.slide.info.mpp,
+        "package": work.package.manifest.reference,
+        "manifest_sha256": work.package.manifest_sha256,
+        "provider": work.predictor.provider,
+        "frame_mpp": work.plan.frame.mpp,
+        "tile_px": work.plan.grid.tile_px,
+        "batch": work.predictor.batch_shape[0],
+    }
+
+
+def slide_files(path: Path) -> list[Path]:
+    """The files of a slide: itself, or all in its folder."""
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+def slide_sha256(path: Path) -> str:
+    """SHA-256 of a slide's file; of a folder, of its sorted `path sha256` lines."""
+    if path.is_file():
+        return file_sha256(path)
+    lines = "".join(f"{p.relative_to(path).as_posix()} {file_sha256(p)}\n" for p in slide_files(path))
+    return hashlib.sha256(lines.encode()).hexdigest()
