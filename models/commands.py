@@ -78,7 +78,7 @@ def verify(
 
 
 @importers.command("wsinfer")
-def import_from_wsinfer(  # noqa: PLR0917 - typer takes a command's options as its parameters
+def import_from_wsinfer(
     folder: Annotated[Path, typer.Argument(help="A WSInfer-zoo model: torchscript_model.pt and config.json.")],
     name: Annotated[str, typer.Option("--name", help="The package's name: a-z, 0-9 and dashes.")],
     version: Annotated[str, typer.Option("--version", help="The package's version, as 1.0.0.")] = "1.0.0",

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
 
-import click
 import typer
 from rich.console import Console
 
@@ -47,19 +46,16 @@ def main() -> None:
 
 
 def run_command(arguments: list[str]) -> int:
-    """The exit code of one command line; errors are told on stderr, or as a problem document where `--json` is given."""
+    """The exit code of one command line; errors go to stderr, or to stdout as a problem document with `--json`."""
     try:
-        outcome = build_app()(arguments, standalone_mode=False)
+        build_app()(arguments)
     except HistoserveError as error:
         _tell(error, as_json="--json" in arguments)
         return exit_code(error)
-    except click.exceptions.Abort:
-        Console(stderr=True).print("Stopped.")
-        return EXIT_OTHER
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    return outcome if isinstance(outcome, int) else EXIT_DONE
+    except SystemExit as ended:
+        # How typer ends a command line, a mistaken one too.
+        return ended.code if isinstance(ended.code, int) else EXIT_DONE
+    return EXIT_DONE
 
 
 def exit_code(error: HistoserveError) -> int:

@@ -71,11 +71,11 @@ def write_ndpi(path: Path, pixels: RGB, mpp: float = 0.5, restart_blocks: int = 
     out, offset, heads = b"", 16, []
     for factor in (1, 2):
         jpeg, starts = _restarting_jpeg(pixels if factor == 1 else halve(pixels, factor), restart_blocks)
-        heads.append((offset + len(out), len(jpeg), starts, factor))
+        heads.append(((offset + len(out), len(jpeg), starts), factor))
         out += jpeg + b"\0" * (len(jpeg) % 2)
     first = offset + len(out)
-    for i, (place, length, starts, factor) in enumerate(heads):
-        tags = _ndpi_tags(pixels, place, length, starts, factor, mpp)
+    for i, (place, factor) in enumerate(heads):
+        tags = _ndpi_tags((pixels.shape[1] // factor, pixels.shape[0] // factor), place, factor, mpp)
         at = offset + len(out)
         size = len(directory(tags, at, 0, ndpi=True))
         last = i == len(heads) - 1
@@ -84,8 +84,8 @@ def write_ndpi(path: Path, pixels: RGB, mpp: float = 0.5, restart_blocks: int = 
     return path
 
 
-def _ndpi_tags(pixels: RGB, place: int, length: int, starts: list[int], factor: int, mpp: float) -> Tags:
-    height, width = (side // factor for side in pixels.shape[:2])
+def _ndpi_tags(size: tuple[int, int], place: tuple[int, int, list[int]], factor: int, mpp: float) -> Tags:
+    (width, height), (offset, length, starts) = size, place
     per_cm = round(1e4 / (mpp * factor))
     return {
         256: (LONG, [width]),
@@ -93,7 +93,7 @@ def _ndpi_tags(pixels: RGB, place: int, length: int, starts: list[int], factor: 
         258: (SHORT, [8, 8, 8]),
         259: (SHORT, [7]),
         262: (SHORT, [6]),
-        273: (LONG, [place]),
+        273: (LONG, [offset]),
         277: (SHORT, [3]),
         278: (LONG, [height]),
         279: (LONG, [length]),
@@ -103,6 +103,9 @@ def _ndpi_tags(pixels: RGB, place: int, length: int, starts: list[int], factor: 
         271: (ASCII, b"Hamamatsu\0"),
         65420: (LONG, [1]),
         65421: (FLOAT, [20 / factor]),
+        65422: (LONG, [0]),
+        65423: (LONG, [0]),
+        65424: (LONG, [0]),
         65426: (LONG, starts),
     }
 

@@ -15,47 +15,38 @@ from rich.table import Table
 from models.errors import RefusedInputError
 from workers.result import Result
 
-EXAMPLES = """
-Analyse a slide with a model package.
 
-Examples:
-
-    histoserve run slide.svs --package nuclei --out out
-
-    histoserve run slide.svs --package nuclei --out out --mpp 0.5 --json
-
-    histoserve run slide.svs --package ./my-package --out out --provider openvino-cpu --tile 1024
-
-A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result has
-the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
-"""
+Option = typer.Option
 
 
 def run(
     slide: Annotated[Path, typer.Argument(help="The slide: a file, or a folder of DICOM files.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the result; made if absent.")],
-    package: Annotated[str | None, typer.Option("--package", help="NAME, NAME@VERSION or a package's folder.")] = None,
-    analysis: Annotated[
-        str | None, typer.Option("--analysis", help="Take the installed package for an analysis.")
-    ] = None,
-    mpp: Annotated[
-        float | None, typer.Option("--mpp", help="Micrometres per level-0 pixel; overrides the slide's.")
-    ] = None,
-    provider: Annotated[
-        str, typer.Option("--provider", help="auto, onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, ...")
-    ] = "auto",
-    tile: Annotated[
-        int | None, typer.Option("--tile", help="Tile side in px, where the network allows another.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Tiles per batch.")] = None,
-    readers: Annotated[int, typer.Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run in spite of a wrong stain; recorded in the result.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw away another run's work in --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    out: Annotated[Path, Option("--out", help="Folder for the result; made if absent.")],
+    package: Annotated[str | None, Option("--package", help="NAME, NAME@VERSION or a package's folder.")] = None,
+    analysis: Annotated[str | None, Option("--analysis", help="The newest package that serves an analysis.")] = None,
+    mpp: Annotated[float | None, Option("--mpp", help="um per level-0 pixel; overrides the slide's.")] = None,
+    provider: Annotated[str, Option("--provider", help="onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, …")] = "auto",
+    tile: Annotated[int | None, Option("--tile", min=8, max=8192, help="Tile side in px, where possible.")] = None,
+    batch: Annotated[int | None, Option("--batch", min=1, max=256, help="Tiles per batch.")] = None,
+    readers: Annotated[int, Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
+    threads: Annotated[int | None, Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
+    force: Annotated[bool, Option("--force", help="Run in spite of a wrong stain; the result says so.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Throw away another run's work in --out.")] = False,
+    as_json: Annotated[bool, Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
+    """Analyse a slide with a model package.
+
+    Examples:
+
+        histoserve run slide.svs --package nuclei --out out
+
+        histoserve run slide.svs --package nuclei --out out --mpp 0.5 --json
+
+        histoserve run slide.svs --package ./my-package --out out --provider openvino-cpu --tile 1024
+
+    A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result
+    has the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
+    """
     from workers.engine.progress import console_report
     from workers.engine.run import run_slide
     from workers.engine.work import RunRequest
@@ -79,9 +70,6 @@ def run(
         typer.echo(result.model_dump_json(indent=2))
     else:
         _print_result(result, out)
-
-
-run.__doc__ = EXAMPLES
 
 
 @contextmanager

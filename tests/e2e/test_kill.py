@@ -23,7 +23,7 @@ def test_killed_twenty_times_the_digests_are_those_of_an_undisturbed_run(phantom
         assert digests(disturbed) == digests(undisturbed)
         assert disturbed["scores"] == undisturbed["scores"]
         assert disturbed["plan"] == undisturbed["plan"]
-        assert not [path for path in out.rglob("*.part")]
+        assert not list(out.rglob("*.part"))
         round_ += 1
 
 

@@ -1,4 +1,4 @@
-"""The plan partitions the tissue: no gap, no double, whatever the slide's size, the mask, the tile or the grid's origin."""
+"""The plan partitions the tissue: no gap, no double, whatever the slide's size, mask, tile or grid origin."""
 
 import numpy as np
 import pytest

@@ -118,7 +118,7 @@ def tissue_at(spec: PhantomSpec, x_um: Floats, y_um: Floats) -> Tissue:
         depth=depth_um(spec, x, y),
         nest=nest,
         lumen=lumen + 2.0 * noise("lumen-edge", 16.0),
-        vessel=np.minimum(vessel, -nest - 6.0),
+        vessel=np.minimum(vessel, -6.0 - np.maximum(nest, fat)),
         cell=RED_CELL_UM - red,
         fat=fat,
         wall=_fat_walls(seed, wx, wy, fat),

@@ -11,7 +11,7 @@ from models.manifest import Manifest
 from workers.engine.checkpoint import BandRecord
 from workers.engine.keep import Target
 from workers.engine.progress import Event, Report
-from workers.engine.score import Scored, score
+from workers.engine.score import Scored, Scoring, score
 from workers.engine.seams import SeamSums
 from workers.engine.stopwatch import Stopwatch
 from workers.geometry import Box, Frame
@@ -72,7 +72,7 @@ def finish(work: Finishing) -> Finished:
     work.check()
     work.report(Event("finish", steps - 3, steps))
     with work.watch.stage("measure"):
-        scored = score(work.manifest, work.targets, work.maps, work.out, work.plan.frame)
+        scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan.frame))
     work.check()
     work.report(Event("finish", steps - 2, steps))
     tiffs = _write_tiffs(work)

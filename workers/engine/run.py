@@ -73,7 +73,7 @@ def _check_mpp(info: SlideInfo, manifest: Manifest) -> None:
     mpp = frame_mpp(info, grid.mpp)
     if info.mpp > grid.mpp_max or not grid.mpp_min <= mpp <= grid.mpp_max:
         raise MppOutOfRangeError(
-            f"The slide has {info.mpp:.4g} um/px; {manifest.reference} takes {grid.mpp_min:g} to {grid.mpp_max:g} um/px.",
+            f"The slide has {info.mpp:.4g} um/px; {manifest.reference} takes {grid.mpp_min:g} to {grid.mpp_max:g}.",
             "Use a package made for this resolution, or give the true one with --mpp.",
         )
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.manifest import AreasMeasure, CellsMeasure, ClassSpec, Manifest, PointsMeasure
+from models.errors import InternalError
+from models.manifest import CellsMeasure, ClassSpec, Manifest, PointsMeasure
 from workers.engine.keep import Target
 from workers.geometry import Frame
 from workers.measures.areas import measure_areas
@@ -32,56 +33,64 @@ class Scored:
     target: Target | None = None
 
 
-def score(manifest: Manifest, targets: Sequence[Target], maps: Path, out: Path, frame: Frame) -> tuple[Scored, ...]:
-    """Every measure of the manifest, in its order; files are written to `out`."""
+@dataclass(frozen=True)
+class Scoring:
+    """What measures are taken from."""
+
+    targets: Sequence[Target]
+    maps: Path
+    out: Path
+    frame: Frame
+
+    def target(self, name: str) -> Target | None:
+        """The stored map of that name, if there is one."""
+        return next((target for target in self.targets if target.spec.name == name), None)
+
+
+def score(manifest: Manifest, scoring: Scoring) -> tuple[Scored, ...]:
+    """Every measure of the manifest, in its order; files are written to `scoring.out`."""
     found = []
     for index, measure in enumerate(manifest.measures):
-        target = next(t for t in targets if t.spec.name == measure.output)
+        target = scoring.target(measure.output)
+        if target is None:
+            raise InternalError(f"The map {measure.output} was not stored.")
         stem = measure.kind if index == _first_of_kind(manifest, measure.kind) else f"{measure.kind}-{index}"
         if isinstance(measure, CellsMeasure):
-            found.append(_cells(measure, stem, target, targets, maps, out, frame))
+            found.append(_cells(measure, stem, target, scoring))
         elif isinstance(measure, PointsMeasure):
-            found.append(_points(measure, stem, target, maps, out, frame))
+            found.append(_points(measure, stem, target, scoring))
         else:
-            found.append(_areas(measure, stem, target, maps, frame))
+            found.append(_areas(stem, target, scoring))
     return tuple(found)
 
 
-def _cells(
-    measure: CellsMeasure, stem: str, target: Target, targets: Sequence[Target], maps: Path, out: Path, frame: Frame
-) -> Scored:
+def _cells(measure: CellsMeasure, stem: str, target: Target, scoring: Scoring) -> Scored:
     interior = _class_index(target.spec.classes, measure.interior)
-    place, tally = place_of(frame, target.spec.stride_px), Tally()
-    likely = next((t for t in targets if t.spec.name == f"{measure.output}-probabilities"), None)
+    place, tally = place_of(scoring.frame, target.spec.stride_px), Tally()
+    likely = scoring.target(f"{measure.output}-probabilities")
     heat = None if likely is None else Source(likely.spec, interior)
     rule = CellRule.of(measure, place.mpp, has_heat=heat is not None)
-    reader = cells_reader(maps, Source(target.spec), interior, heat=heat)
+    reader = cells_reader(scoring.maps, Source(target.spec), interior, heat=heat)
     cells = stream_cells(reader, target.spec.width_px, target.spec.height_px, rule, tally=tally)
     labels = Labels(target.spec.classes[interior])
-    files = write_findings(out, stem, cells, place, labels)
-    scores = {
-        "class": measure.interior,
-        "count": tally.kept,
-        "too_small": tally.too_small,
-        "too_large": tally.too_large,
-    }
-    return Scored(stem, scores, files, out / f"{stem}.parquet", labels, target)
+    files = write_findings(scoring.out, stem, cells, place, labels)
+    counts = {"count": tally.kept, "too_small": tally.too_small, "too_large": tally.too_large}
+    return Scored(stem, {"class": measure.interior} | counts, files, scoring.out / f"{stem}.parquet", labels, target)
 
 
-def _points(measure: PointsMeasure, stem: str, target: Target, maps: Path, out: Path, frame: Frame) -> Scored:
-    place, tally = place_of(frame, target.spec.stride_px), Tally()
-    reader = heat_reader(maps, Source(target.spec))
+def _points(measure: PointsMeasure, stem: str, target: Target, scoring: Scoring) -> Scored:
+    place, tally = place_of(scoring.frame, target.spec.stride_px), Tally()
+    reader = heat_reader(scoring.maps, Source(target.spec))
     points = find_points(reader, target.spec.width_px, target.spec.height_px, measure, place.mpp, tally=tally)
     labels = Labels(ClassSpec(name=measure.label, colour=POINT_COLOUR))
-    files = write_findings(out, stem, points, place, labels)
-    scores = {"class": measure.label, "count": tally.kept, "rejected": tally.too_small, "too_large": tally.too_large}
-    return Scored(stem, scores, files, out / f"{stem}.parquet", labels, target)
+    files = write_findings(scoring.out, stem, points, place, labels)
+    counts = {"count": tally.kept, "rejected": tally.too_small, "too_large": tally.too_large}
+    return Scored(stem, {"class": measure.label} | counts, files, scoring.out / f"{stem}.parquet", labels, target)
 
 
-def _areas(measure: AreasMeasure, stem: str, target: Target, maps: Path, frame: Frame) -> Scored:
-    classes = target.spec.classes
-    values = stored_values(maps, Source(target.spec))
-    areas = measure_areas(values, len(classes), place_of(frame, target.spec.stride_px).mpp)
+def _areas(stem: str, target: Target, scoring: Scoring) -> Scored:
+    classes, mpp = target.spec.classes, place_of(scoring.frame, target.spec.stride_px).mpp
+    areas = measure_areas(stored_values(scoring.maps, Source(target.spec)), len(classes), mpp)
     return Scored(stem, {f"{item.name}_mm2": area for item, area in zip(classes, areas, strict=True)}, ())
 
 

@@ -24,6 +24,8 @@ from workers.quality.tissue import TissueMask
 from workers.slides import Slide
 
 FOCUS_MPP = 0.5
+MAX_FOCUS_MPP = 1.1
+"""What is blurred at a finer resolution may look sharp at a coarser one: coarser slides are not judged."""
 SQUARE_PX = 256
 MAX_SQUARES = 48
 SHARP = 0.36
@@ -72,6 +74,8 @@ class FocusReport:
 def estimate_focus(slide: Slide, tissue: TissueMask) -> FocusReport:
     """The focus of up to `MAX_SQUARES` squares spread over the tissue, at 0.5 um/px or the finest level."""
     mpp = max(FOCUS_MPP, slide.info.mpp)
+    if mpp > MAX_FOCUS_MPP:
+        return FocusReport((), mpp)
     squares = []
     for box in sample_squares(tissue, mpp):
         grey = slide.read(box, mpp).astype(np.float32).mean(axis=2)

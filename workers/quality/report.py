@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from workers.geometry import Box
-from workers.quality.focus import FocusReport, estimate_focus
+from workers.quality.focus import MAX_FOCUS_MPP, FocusReport, estimate_focus
 from workers.quality.stain import StainGuess, guess_stain
 from workers.quality.tissue import TissueMask, find_tissue
 from workers.slides import Slide
@@ -79,7 +79,11 @@ def _warnings(tissue: TissueMask, focus: FocusReport) -> list[tuple[str, str]]:
     told = []
     if (pen := float(tissue.pen.mean())) > MUCH_PEN:
         told.append(("pen", f"{pen:.0%} of the slide is ink or black padding; it is not analysed."))
-    if focus.in_focus is None and tissue.mask.any():
+    if focus.in_focus is None and focus.mpp > MAX_FOCUS_MPP:
+        told.append(
+            ("focus-unknown", f"The focus cannot be judged at {focus.mpp:.3g} um/px, the slide's finest level.")
+        )
+    elif focus.in_focus is None and tissue.mask.any():
         told.append(("focus-unknown", "No place on the tissue had enough contrast to judge the focus."))
     elif focus.in_focus is not None and focus.in_focus < LITTLE_FOCUS:
         told.append(("out-of-focus", f"Only {focus.in_focus:.0%} of the sampled tissue is in focus."))

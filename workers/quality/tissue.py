@@ -1,9 +1,9 @@
 """Where tissue is: a mask at low resolution that pen, dust, glass and black padding do not fool.
 
 Optical density separates matter from glass, and colour separates stains from dust, coverslip rims and bubbles, which
-are grey. Absolute floors, no threshold fitted to the slide: a blank slide has no tissue, however its histogram looks. Only
-faint tissue, weaker than the glass of some scanners, is compared with this slide's own glass, and must besides have
-the texture that glass lacks.
+are grey. Absolute floors, no threshold fitted to the slide: a blank slide has no tissue, however its histogram looks.
+Only faint tissue, weaker than the glass of some scanners, is compared with this slide's own glass, and must besides
+have the texture that glass lacks.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stitched equals whole: for any tile, grid origin, halo that suffices, stride, number of readers, and after a crash."""
+"""Stitched equals whole: for any tile, grid origin, sufficient halo, stride, number of readers, and after a crash."""
 
 import threading
 from dataclasses import replace

@@ -7,7 +7,7 @@ from training.phantom.spec import PhantomSpec
 
 
 def nuclei():
-    return nuclei_in(PhantomSpec(seed=3, tissue=1.0, tumour=1.0), 0, 0, 200, 200)
+    return nuclei_in(PhantomSpec(seed=3, tissue=1.0, tumour=1.0, pleomorphism=0.0), 0, 0, 500, 500)
 
 
 def test_area_of_a_square():

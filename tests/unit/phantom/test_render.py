@@ -186,7 +186,7 @@ def test_a_warped_section_draws_nuclei_where_its_truth_says():
     table = truth_region(spec, PLACE, "mask").to_pydict()
     picture = render_region(spec, "mask", PLACE).any(axis=2)
     x, y = np.array(table["x_px"]) - PLACE.x, np.array(table["y_px"]) - PLACE.y
-    assert len(x) > 30
+    assert len(x) > 20
     assert picture[y.astype(int), x.astype(int)][plain(table)].mean() > 0.97
 
 
@@ -219,7 +219,7 @@ def test_the_pen_covers_glass_and_its_block_is_not_skipped():
     box = Box(2560, 0, 512, 512)
     drawn, bare = render_region(spec, "he", box), render_region(without, "he", box)
     assert (bare == glass_colour(spec, "he")).all()
-    assert (drawn != bare).any(axis=2).mean() > 0.3
+    assert (drawn != bare).any(axis=2).mean() > 0.2
     assert np.array_equal(render_region(spec, "mask", box), render_region(without, "mask", box))
 
 

@@ -20,9 +20,9 @@ def slow_weights(i: int, scale: float) -> dict[int, int]:
     return {j: w for j, w in zip(sources, whole, strict=True) if w}
 
 
-def slow_pixel(source, y: int, x: int, scale: float) -> list[int]:
+def slow_pixel(source, place: tuple[int, int], scale: float) -> list[int]:
     """One output pixel from Python integers; `source` answers (row, column, channel)."""
-    pixel = []
+    pixel, (y, x) = [], place
     for channel in range(3):
         total = 0
         for j, across in slow_weights(x, scale).items():
@@ -32,9 +32,9 @@ def slow_pixel(source, y: int, x: int, scale: float) -> list[int]:
     return pixel
 
 
-def read(image: np.ndarray, y: int, x: int, height: int, width: int, scale: float) -> np.ndarray:
-    """Resample a box of an endless image that repeats `image`."""
-    rows, columns = plan_axis(y, height, scale), plan_axis(x, width, scale)
+def read(image: np.ndarray, place: tuple[int, int], size: tuple[int, int], scale: float) -> np.ndarray:
+    """Resample a box (row, column) of (rows, columns) of an endless image that repeats `image`."""
+    rows, columns = (plan_axis(place[i], size[i], scale) for i in (0, 1))
     down = np.arange(rows.start, rows.start + rows.length) % image.shape[0]
     across = np.arange(columns.start, columns.start + columns.length) % image.shape[1]
     return resample(np.ascontiguousarray(image[down][:, across]), rows, columns)
@@ -60,23 +60,22 @@ def test_pixels_equal_the_slow_reference(image: np.ndarray, y: int, x: int, scal
     def source(row: int, column: int, channel: int) -> int:
         return int(image[row % 37, column % 41, channel])
 
-    fast = read(image, y, x, 3, 2, scale)
-    slow = [[slow_pixel(source, y + dy, x + dx, scale) for dx in range(2)] for dy in range(3)]
+    fast = read(image, (y, x), (3, 2), scale)
+    slow = [[slow_pixel(source, (y + dy, x + dx), scale) for dx in range(2)] for dy in range(3)]
     assert fast.tolist() == slow
 
 
 @settings(deadline=None)
 @given(
     scale=SCALES,
-    top=st.integers(0, 15),
-    left=st.integers(0, 15),
-    height=st.integers(1, 10),
-    width=st.integers(1, 10),
+    place=st.tuples(st.integers(0, 15), st.integers(0, 15)),
+    size=st.tuples(st.integers(1, 10), st.integers(1, 10)),
     origin=st.sampled_from([-13, 0, 99_991]),
 )
-def test_any_box_is_a_crop_of_a_larger_read(image, scale, top, left, height, width, origin):
-    large = read(image, origin, origin, 26, 26, scale)
-    small = read(image, origin + top, origin + left, height, width, scale)
+def test_any_box_is_a_crop_of_a_larger_read(image, scale, place, size, origin):
+    (top, left), (height, width) = place, size
+    large = read(image, (origin, origin), (26, 26), scale)
+    small = read(image, (origin + top, origin + left), size, scale)
     assert np.array_equal(small, large[top : top + height, left : left + width])
 
 
@@ -84,7 +83,7 @@ def test_any_box_is_a_crop_of_a_larger_read(image, scale, top, left, height, wid
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.618, 2.0, 11.3])
 def test_one_colour_stays_that_colour(value: int, scale: float):
     flat = np.full((5, 5, 3), value, np.uint8)
-    assert (read(flat, 3, -4, 9, 7, scale) == value).all()
+    assert (read(flat, (3, -4), (9, 7), scale) == value).all()
 
 
 def test_factor_two_is_the_tent_one_three_three_one():
@@ -96,5 +95,5 @@ def test_fine_stripes_turn_grey_instead_of_aliasing():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
     for scale in (3.0, 4.4, 7.3):
-        seen = read(stripes, 0, 0, 8, 8, scale).astype(int)
+        seen = read(stripes, (0, 0), (8, 8), scale).astype(int)
         assert np.abs(seen - 127).max() <= 20

@@ -1,0 +1,20 @@
+"""The published schema of `result.json` is the one the code writes."""
+
+import json
+
+import jsonschema
+
+from workers.result import Result
+from workers.schema import SCHEMA, result_schema
+
+
+def test_the_committed_schema_is_the_generated_one() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == result_schema(), "run `make schema`"
+
+
+def test_the_schema_is_valid_and_closed() -> None:
+    schema = json.loads(result_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) <= set(Result.model_fields)
+    assert all(part.get("additionalProperties") is False for part in schema["$defs"].values())
