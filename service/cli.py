@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -22,13 +23,12 @@ def build_app() -> typer.Typer:
     """The command line of everything that is installed here."""
     app = typer.Typer(
         name="histoserve",
-        help="Whole-slide inference for pathology. Research use only; not for diagnosis.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
     )
-    app.callback()(_root)
+    app.callback(help="Whole-slide inference for pathology. Research use only; not for diagnosis.")(_root)
     for entry in sorted(entry_points(group="histoserve.commands"), key=lambda e: e.name):
         app.command(entry.name)(_load(entry))
     for entry in sorted(entry_points(group="histoserve.groups"), key=lambda e: e.name):
@@ -65,12 +65,18 @@ def exit_code(error: HistoserveError) -> int:
     return EXIT_NOT_SCORABLE if isinstance(error, NotScorableError) else EXIT_OTHER
 
 
-def _root(
-    show_version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
-) -> None:
-    if show_version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(version("histoserve"))
         raise typer.Exit
+
+
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def _load(entry: EntryPoint) -> Callable[..., object] | typer.Typer:

@@ -125,10 +125,24 @@ def _restarting_jpeg(pixels: RGB, restart_blocks: int) -> tuple[bytes, list[int]
     return data, starts
 
 
-def write_dicom(path: Path, pixels: RGB, mpp: float | None = 0.5, *, jpeg: bool = True, **changes: object) -> Path:
-    """Write one level as a tiled-full DICOM whole-slide image; `changes` set attributes, None removes them."""
+def write_dicom(
+    path: Path,
+    pixels: RGB,
+    mpp: float | None = 0.5,
+    *,
+    jpeg: bool = True,
+    columns_first: bool = False,
+    **changes: object,
+) -> Path:
+    """Write one level as a tiled-full DICOM whole-slide image; `changes` set attributes, None removes them.
+
+    `columns_first` stores the frames column by column, as some converters wrongly do.
+    """
     height, width = pixels.shape[:2]
     tiles = _tiles(pixels, 128)
+    if columns_first:
+        columns = -(-width // 128)
+        tiles = [tile for first in range(columns) for tile in tiles[first::columns]]
     frames = [_jpeg(tile) if jpeg else tile.tobytes() for tile in tiles]
     data = Dataset()
     data.file_meta = FileMetaDataset()

@@ -15,7 +15,6 @@ from rich.table import Table
 from models.errors import RefusedInputError
 from workers.result import Result
 
-
 Option = typer.Option
 
 

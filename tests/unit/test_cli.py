@@ -80,3 +80,8 @@ def test_a_module_that_is_ours_and_broken_is_not_called_missing() -> None:
     entry = EntryPoint("run", "workers.commands:no_such_name", "histoserve.commands")
     with pytest.raises(AttributeError):
         cli._load(entry)
+
+
+def test_the_version_is_told(capsys) -> None:
+    assert cli.run_command(["--version"]) == 0
+    assert capsys.readouterr().out.strip().count(".") == 2

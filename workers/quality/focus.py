@@ -31,6 +31,8 @@ MAX_SQUARES = 48
 SHARP = 0.36
 """Squares at least this sharp are in focus. Eleven real slides and regions have medians of 0.47-0.74 as they are and
 of 0.16-0.32 blurred with a sigma of 1.5 px (0.75 um): see docs/quality.md."""
+MIN_FILLED = 0.2
+"""Part of a square that is tissue; only where no square has that much do emptier ones count."""
 MIN_CONTRAST = 4.0
 """Grey levels; a flatter square says nothing."""
 
@@ -104,6 +106,8 @@ def sample_squares(tissue: TissueMask, mpp: float) -> list[Box]:
     """
     pitch = SQUARE_PX * mpp / tissue.mpp
     filled = _filled(tissue.mask, pitch)
+    well = filled >= MIN_FILLED * pitch**2
+    filled = np.where(well, filled, 0) if well.any() else filled
     side = 1
     while len(chosen := _best_of_blocks(filled, side)) > MAX_SQUARES:
         side += 1

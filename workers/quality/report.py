@@ -80,9 +80,7 @@ def _warnings(tissue: TissueMask, focus: FocusReport) -> list[tuple[str, str]]:
     if (pen := float(tissue.pen.mean())) > MUCH_PEN:
         told.append(("pen", f"{pen:.0%} of the slide is ink or black padding; it is not analysed."))
     if focus.in_focus is None and focus.mpp > MAX_FOCUS_MPP:
-        told.append(
-            ("focus-unknown", f"The focus cannot be judged at {focus.mpp:.3g} um/px, the slide's finest level.")
-        )
+        told.append(("focus-unknown", f"The finest level, {focus.mpp:.3g} um/px, is too coarse to judge the focus."))
     elif focus.in_focus is None and tissue.mask.any():
         told.append(("focus-unknown", "No place on the tissue had enough contrast to judge the focus."))
     elif focus.in_focus is not None and focus.in_focus < LITTLE_FOCUS:
