@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help env test test-fast check format bench openapi e2e schema zoo-nuclei clean
+.PHONY: help env demo test test-fast check format bench e2e schema clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -12,9 +12,16 @@ env: .venv/.ready ## make .venv with everything for development
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.8 torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv==0.13.8 torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	touch $@
+
+demo: env ## a phantom slide with known truth, analysed; pictures in out/demo
+	mkdir -p out/demo
+	test -f out/demo/truth.parquet || $(BIN)/histoserve phantom make out/demo/slide.tiff --truth out/demo/truth.parquet \
+	  --width 6000 --height 5000 --mpp 0.5 --seed 7 --tissue 0.5
+	$(BIN)/histoserve run out/demo/slide.tiff --package nuclei --out out/demo/nuclei
+	$(BIN)/histoserve phantom compare out/demo/nuclei/cells.parquet out/demo/truth.parquet
 
 test: env ## every test; real-data tests skip where the data is absent
 	$(BIN)/pytest -q

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import tifffile
 from PIL import Image
 from pydicom import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
-from tests.making import RGB, halve
+from tests.making import RGB, halve, write_pyramid
 
-ASCII, SHORT, LONG, RATIONAL, FLOAT = 2, 3, 4, 5, 11
+ASCII, SHORT, LONG, RATIONAL, SIGNED, FLOAT = 2, 3, 4, 5, 9, 11
 Tags = dict[int, tuple[int, Sequence[float]]]
-_CODES = {SHORT: "H", LONG: "I", RATIONAL: "I", FLOAT: "f"}
+_CODES = {SHORT: "H", LONG: "I", RATIONAL: "I", SIGNED: "i", FLOAT: "f"}
 
 
 def directory(tags: Tags, offset: int, following: int = 0, ndpi: bool = False) -> bytes:
@@ -70,7 +71,7 @@ def write_ndpi(path: Path, pixels: RGB, mpp: float = 0.5, restart_blocks: int = 
     """
     out, offset, heads = b"", 16, []
     for factor in (1, 2):
-        jpeg, starts = _restarting_jpeg(pixels if factor == 1 else halve(pixels, factor), restart_blocks)
+        jpeg, starts = restarting_jpeg(pixels if factor == 1 else halve(pixels, factor), restart_blocks)
         heads.append(((offset + len(out), len(jpeg), starts), factor))
         out += jpeg + b"\0" * (len(jpeg) % 2)
     first = offset + len(out)
@@ -103,14 +104,14 @@ def _ndpi_tags(size: tuple[int, int], place: tuple[int, int, list[int]], factor:
         271: (ASCII, b"Hamamatsu\0"),
         65420: (LONG, [1]),
         65421: (FLOAT, [20 / factor]),
-        65422: (LONG, [0]),
-        65423: (LONG, [0]),
-        65424: (LONG, [0]),
+        65422: (SIGNED, [0]),
+        65423: (SIGNED, [0]),
+        65424: (SIGNED, [0]),
         65426: (LONG, starts),
     }
 
 
-def _restarting_jpeg(pixels: RGB, restart_blocks: int) -> tuple[bytes, list[int]]:
+def restarting_jpeg(pixels: RGB, restart_blocks: int) -> tuple[bytes, list[int]]:
     """A JPEG with restart markers and where each of its pieces starts."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=90, subsampling="4:2:0", restart_marker_blocks=restart_blocks)
@@ -194,3 +195,15 @@ def _tiles(pixels: RGB, tile_px: int) -> list[RGB]:
 
 def _jpeg(tile: RGB) -> bytes:
     return imagecodecs.jpeg8_encode(tile, level=95, colorspace="RGB", outcolorspace="YCBCR", subsampling="444")
+
+
+def write_sparse(path: Path, pixels: RGB) -> Path:
+    """Write a one-level pyramid whose second tile holds no data."""
+    write_pyramid(path, pixels, factors=(1,))
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        page = tif.pages[0]
+        offsets, counts = list(page.dataoffsets), list(page.databytecounts)
+        offsets[1] = counts[1] = 0
+        page.tags["TileOffsets"].overwrite(offsets)
+        page.tags["TileByteCounts"].overwrite(counts)
+    return path

@@ -36,6 +36,10 @@ PICTURE_HELP = """Write a region of a phantom as PNG, without making the slide.
 
 Example: `histoserve phantom picture look.png --stain ki67 --seed 7 --at 5000,5000 --size 1024,768`
 """
+COMPARE_HELP = """Hold the cells or points of a run against a phantom's truth.
+
+Example: `histoserve phantom compare out/cells.parquet truth.parquet`
+"""
 StainOption = Annotated[
     list[str], typer.Option("--stain", help="he, ki67, phh3, hematoxylin, dapi, lap2, marker, mask.")
 ]
@@ -156,6 +160,29 @@ def _progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command("compare", help=COMPARE_HELP)
+def compare(
+    found: Annotated[Path, typer.Argument(help="cells.parquet or points.parquet of a run.")],
+    truth: Annotated[Path, typer.Argument(help="The phantom's truth.")],
+    match_um: Annotated[float, typer.Option(help="Farthest a centroid may lie from its nucleus.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Hold what was found against the truth."""
+    from training.phantom.compare import compare_tables
+
+    for path in (found, truth):
+        if not path.is_file():
+            raise RefusedInputError(f"There is no file {path}.", "Give the tables of a run and of its phantom.")
+    agreement = compare_tables(found, truth, match_um)
+    if as_json:
+        typer.echo(json.dumps(agreement.as_dict()))
+        return
+    typer.echo(
+        f"found {agreement.found}, true {agreement.true}: precision {agreement.precision:.3f}, "
+        f"recall {agreement.recall:.3f}, F1 {agreement.f1:.3f} (synthetic slide, matched within {match_um:g} um)"
+    )
 
 
 def _tell(summary: dict[str, Any], slides: list[Path], as_json: bool) -> None:

@@ -39,13 +39,18 @@ def _look_at(rgb: NDArray[np.uint8]) -> tuple[Mask, Mask]:
     black = (rgb.max(axis=2) < BLACK_VALUE) | ((density > 0.7) & (chroma < 0.15))
     coloured = density > 0.12
     bluish = coloured & (red > 1.25 * green) & (red > 1.6 * blue) & (chroma > 0.15)
+    # Crowded nuclei of a bluish hematoxylin come this far: ink goes further, or is darker.
+    bluish &= (red > 1.7 * green) | (red > 2.9 * blue) | (red > 0.6)
+    # Blue ink over eosin is as dark in green as in red, like hematoxylin, which absorbs more blue beside.
+    mixed = (density > 0.35) & (red > 0.85 * green) & (blue < 0.3 * red)
     # The rim of a stroke is pale; no stain absorbs green least, so that faint green is ink already.
     greenish = (density > 0.03) & (red > 1.3 * green) & (blue > 1.02 * green) & (chroma > 0.03)
     reddish = coloured & (green > 4 * red) & (blue > 0.75 * green) & (chroma > 0.5) & (blue < 1.3 * green)
     # Nuclei under ink are as dark in green as in red: the mean of a neighbourhood tells what a pixel cannot.
     red, green, blue = (ndimage.uniform_filter(channel, 5) for channel in (red, green, blue))
     tinted = (red > 1.08 * green + 0.01) & (red > 1.15 * blue + 0.01)
-    return black | bluish | greenish | reddish, tinted
+    tinted |= (red > 0.85 * green) & (blue < 0.33 * red) & (red > 0.4)
+    return black | bluish | mixed | greenish | reddish, tinted
 
 
 def _strokes(strong: Mask, weak: Mask, mpp: float) -> Mask:

@@ -59,7 +59,9 @@ def _decide(hematoxylin: float, eosin: float, dab: float) -> StainGuess:
     """Eosin speaks for H&E; brown, or blue without any pink, for DAB with hematoxylin."""
     other = max(0.0, 1 - hematoxylin - eosin - dab)
     he = eosin * (1 - min(1.0, 4 * dab))
-    ihc = min(1.0, 3 * dab) + max(0.0, hematoxylin - 0.5) * (1 - min(1.0, 8 * eosin))
+    # What looks brown beside much pink is a shadow at an edge.
+    brown = min(1.0, 3 * dab) * (1 - min(1.0, 2 * eosin))
+    ihc = brown + max(0.0, hematoxylin - 0.5) * (1 - min(1.0, 8 * eosin))
     if other > 0.6 or max(he, ihc) < 0.02:
         return StainGuess("other", min(1.0, other), hematoxylin, eosin, dab, other)
     share = max(he, ihc) / (he + ihc + 0.05)

@@ -44,7 +44,8 @@ GLASS_DENSITY, GLASS_STEP = 0.08, 0.012
 MIN_GLASS = 0.005
 """Part of the pixels that must be glass for its colour to be known."""
 GLASS_ROWS = 1024
-MIN_TISSUE_UM2 = 5_000.0
+MIN_TISSUE_UM2, MIN_TISSUE_PART = 5_000.0, 0.05
+"""Smaller pieces are specks; on a small region, pieces smaller than this part of it."""
 MAX_HOLE_UM2 = 20_000.0
 
 
@@ -99,7 +100,7 @@ def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(labels[sure])] = True
     keep[0] = False
-    matter = without_specks(keep[labels], round(MIN_TISSUE_UM2 / mpp**2))
+    matter = without_specks(keep[labels], _least_px(faint.size, mpp))
     return matter | _believed(weak, matter, mpp)
 
 
@@ -155,7 +156,12 @@ def _believed(weak: Mask, matter: Mask, mpp: float) -> Mask:
 
 def _clean(mask: Mask, mpp: float) -> Mask:
     filled = without_holes(mask, max(1, round(MAX_HOLE_UM2 / mpp**2)))
-    return without_specks(filled, 1 + max(1, round(MIN_TISSUE_UM2 / mpp**2)))
+    return without_specks(filled, _least_px(mask.size, mpp))
+
+
+def _least_px(slide_px: int, mpp: float) -> int:
+    """Pixels that a piece of tissue has at least, of a slide of so many."""
+    return 1 + round(min(MIN_TISSUE_UM2 / mpp**2, MIN_TISSUE_PART * slide_px))
 
 
 def tissue_cells(tissue: TissueMask, frame: Frame, cell_px: int, shape: tuple[int, int]) -> Mask:

@@ -10,14 +10,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from wsidicom import WsiDicom
 from wsidicom.config import Settings
-from wsidicom.errors import WsiDicomError, WsiDicomNotFoundError, WsiDicomNotSupportedError
 from wsidicom.geometry import Point
 
 from models.errors import SlideAbsurdError, SlideUnreadableError, SlideUnsupportedError
 from workers.geometry import Box
 from workers.slides.byte_file import ByteFile
 from workers.slides.dicom_plain import open_plain, volume_mpp
-from workers.slides.dicom_tiles import DicomImage, DicomTiles
+from workers.slides.dicom_tiles import FRAME_FAILURES, DicomImage, DicomTiles
 from workers.slides.mpp import resolve_mpp
 from workers.slides.parsing import parsing
 from workers.slides.pyramid import PyramidSlide, level_downsample
@@ -30,7 +29,6 @@ from workers.slides.tiled_level import TiledLevel, TileGrid
 CACHE_BYTES = 96 << 20
 ENCODED_CACHE_BYTES = 4 << 20
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
-_FAILURES = (WsiDicomError, WsiDicomNotSupportedError, InvalidDicomError)
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def _flavour(header: Dataset) -> str:
 
 def _open_with_wsidicom(headers: Mapping[Path, Dataset]) -> DicomSeries:
     settings = Settings(encoded_frame_cache_size=ENCODED_CACHE_BYTES, decoded_frame_cache_size=ENCODED_CACHE_BYTES)
-    with parsing("DICOM series", *_FAILURES, WsiDicomNotFoundError):
+    with parsing("DICOM series", *FRAME_FAILURES):
         wsi = WsiDicom.open(list(headers), settings=settings)
         try:
             levels = list(wsi.levels)

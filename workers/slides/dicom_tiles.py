@@ -3,6 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wsidicom.errors import (
+    WsiDicomError,
+    WsiDicomFileError,
+    WsiDicomNotFoundError,
+    WsiDicomNotSupportedError,
+    WsiDicomOutOfBoundsError,
+)
+
 from models.errors import SlideUnreadableError, SlideUnsupportedError
 from workers.slides.codecs import Decode, Jpeg, Packed, decode_jpeg2000
 from workers.slides.jpeg_header import JpegHeader, parse_jpeg_header, stored_as_rgb
@@ -10,6 +18,18 @@ from workers.slides.slide import RGB
 from workers.slides.tiff_tiles import DECODE_FAILURES
 from workers.slides.tiled_level import TileGrid
 
+FRAME_FAILURES = (
+    *DECODE_FAILURES,
+    EOFError,
+    LookupError,
+    OSError,
+    WsiDicomError,
+    WsiDicomFileError,
+    WsiDicomNotFoundError,
+    WsiDicomNotSupportedError,
+    WsiDicomOutOfBoundsError,
+)
+"""What wsidicom and the decoders raise on damaged frames."""
 _JPEG = {"1.2.840.10008.1.2.4.50"}
 _JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 _UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
@@ -53,7 +73,7 @@ class DicomTiles:
             if data is None:
                 return None
             return self._decoder(data)(data, self._image.tile_height_px, self._image.tile_width_px)
-        except (*DECODE_FAILURES, OSError, LookupError) as error:
+        except FRAME_FAILURES as error:
             raise SlideUnreadableError(
                 f"Tile {number} of level {self._level} (column {column}, row {row}) cannot be decoded: {error}.",
                 "The file is corrupt there: export it again.",

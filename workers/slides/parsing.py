@@ -13,6 +13,7 @@ PARSER_FAILURES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    EOFError,
     LookupError,
     OSError,
     ParseError,

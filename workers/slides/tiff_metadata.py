@@ -13,6 +13,7 @@ from models.errors import SlideUnsupportedError
 from workers.geometry import Box
 from workers.slides.parsing import parsing
 
+_PLANAR = "SYX"
 _OME_SIZE = re.compile(r'PhysicalSize([XY])="([0-9.eE+-]+)"')
 _OME_UNIT = re.compile(r'PhysicalSize([XY])Unit="([^"]{1,8})"')
 _OPENSLIDE = "Install the extra `histoserve[openslide]`, or convert the slide with `vips tiffsave --tile --pyramid`."
@@ -49,11 +50,11 @@ def read_metadata(path: Path, is_ndpi: bool) -> TiffMetadata:
         Its tiles do not lie on one grid.
     """
     with parsing("TIFF's metadata"), TiffSlide(path, tifffile_options={"is_ndpi": is_ndpi}) as slide:
-        properties = slide.properties
+        properties = _properties(slide)
         if properties.get("tiffslide.vendor") == "ventana" or slide.ts_tifffile.is_bif:
             raise NeedsOpenslideError("Ventana BIF slides are put together by openslide only.", _OPENSLIDE)
         series = slide.ts_tifffile.series[properties["tiffslide.series-index"]]
-        if properties["tiffslide.series-axes"] not in ("YXS", "SYX", "CYX"):
+        if properties["tiffslide.series-axes"] not in ("YXS", _PLANAR):
             raise SlideUnsupportedError(
                 f"The image's axes are {str(properties['tiffslide.series-axes'])[:8]}; one RGB plane is read.",
                 "Greyscale, fluorescence, time and z-stacks are not read; export one RGB plane.",
@@ -64,7 +65,10 @@ def read_metadata(path: Path, is_ndpi: bool) -> TiffMetadata:
                 "Channels stored apart are fluorescence; export brightfield as RGB.",
             )
         pages = [level.pages[0] for level in series.levels]
-        sizes = tuple((int(w), int(h)) for w, h in slide.level_dimensions)
+        sizes = tuple(
+            (int(properties[f"tiffslide.level[{i}].width"]), int(properties[f"tiffslide.level[{i}].height"]))
+            for i in range(len(pages))
+        )
         places = _places(properties, len(sizes))
         return TiffMetadata(
             properties={key: value for key, value in properties.items() if value is not None},
@@ -77,6 +81,18 @@ def read_metadata(path: Path, is_ndpi: bool) -> TiffMetadata:
             ),
             sizes=sizes,
         )
+
+
+def _properties(slide: TiffSlide) -> dict[str, Any]:
+    """tiffslide's properties; of planes of colour apart, which it does not know, the sizes only (mpp: the caller's)."""
+    series = slide.ts_tifffile.series[0]
+    if series.axes != _PLANAR:
+        return dict(slide.properties)
+    sizes: dict[str, Any] = {"tiffslide.series-index": 0, "tiffslide.series-axes": _PLANAR}
+    for i, level in enumerate(series.levels):
+        page = level.pages[0]
+        sizes |= {f"tiffslide.level[{i}].width": page.imagewidth, f"tiffslide.level[{i}].height": page.imagelength}
+    return sizes
 
 
 def _places(properties: Mapping[str, Any], levels: int) -> list[tuple[int, int]]:

@@ -70,8 +70,6 @@ def test_a_header_without_tile_places_is_read_in_the_order_the_pixels_prove(tmp_
         tmp_path / "columns.dcm",
         turned,
         columns_first=True,
-        TotalPixelMatrixColumns=400,
-        TotalPixelMatrixRows=640,
         **PLAIN,
     )
     slide = open_slide(by_columns, 0.5)
