@@ -6,15 +6,18 @@ whole.
 """
 
 import io
+import zipfile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import GoldenMismatchError, PackageInvalidError
-from models.manifest import GridSpec, OutputSpec
+from models.errors import GoldenMismatchError, InternalError, PackageInvalidError
+from models.manifest import FileSpec, GridSpec, OutputSpec
 from models.predictor import Maps, Predictor, Statistics
 from models.registry import Package, read_verified
 
+LONE = ""
 Golden = tuple[NDArray[np.uint8], Maps, Statistics | None]
 
 
@@ -24,7 +27,7 @@ def read_golden(package: Package) -> Golden | None:
     Raises
     ------
     PackageInvalidError
-        Only a part of it is there.
+        Only a part of it is there, or it is no tile and no answers.
     """
     manifest = package.manifest
     tile_file, answer_file = manifest.file("golden-input"), manifest.file("golden-output")
@@ -33,21 +36,44 @@ def read_golden(package: Package) -> Golden | None:
     statistics_file = manifest.file("golden-statistics")
     if tile_file is None or answer_file is None or (statistics_file is None) != (manifest.statistics is None):
         raise PackageInvalidError(f"{manifest.reference}: the golden tile is not whole.")
-    tile = np.load(io.BytesIO(read_verified(package, tile_file)), allow_pickle=False)
-    with np.load(io.BytesIO(read_verified(package, answer_file)), allow_pickle=False) as archive:
-        answers = {name: archive[name] for name in archive.files}
-    if statistics_file is None:
-        return tile, answers, None
-    return tile, answers, np.load(io.BytesIO(read_verified(package, statistics_file)), allow_pickle=False)
+    tile = _arrays(package, tile_file).get(LONE)
+    if tile is None or tile.dtype != np.uint8 or tile.ndim != 3 or tile.shape[2] != 3:
+        raise PackageInvalidError(f"{manifest.reference}: the golden tile is not one array of uint8 (H, W, 3).")
+    statistics = None if statistics_file is None else _arrays(package, statistics_file).get(LONE)
+    return tile, _arrays(package, answer_file), statistics
+
+
+def _arrays(package: Package, file: FileSpec) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz by name, or the one of an .npy as `LONE`; pickled objects are refused."""
+    data = read_verified(package, file)
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {LONE: loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise PackageInvalidError(f"{package.manifest.reference}: {file.path} holds no arrays.") from error
 
 
 def run_golden(predictor: Predictor, tile: NDArray[np.uint8], statistics: Statistics | None) -> Maps:
-    """The network's answers for the golden tile, cut to what may be compared, by output name."""
+    """The network's answers for the golden tile, cut to what may be compared, by output name.
+
+    Raises
+    ------
+    PackageInvalidError
+        The network cannot run it.
+    """
     _, height, width, _ = predictor.batch_shape
     batch = np.full(predictor.batch_shape, 255, dtype=np.uint8)
     cut = tile[:height, :width]
     batch[0, : cut.shape[0], : cut.shape[1]] = cut
-    raw = predictor.predict(batch, statistics)
+    try:
+        raw = predictor.predict(batch, statistics)
+    except (InternalError, ValueError) as error:
+        raise PackageInvalidError(
+            f"{predictor.manifest.reference} cannot run its golden tile in batches of {batch.shape}: {error}"
+        ) from error
     grid = predictor.manifest.grid
     whole = tile.shape[:2] == (height, width)
     return {o.name: _comparable(raw[o.name][0], o, grid, cut.shape[:2], whole) for o in predictor.manifest.outputs}
@@ -68,6 +94,11 @@ def check_golden(predictor: Predictor, golden: Golden) -> float:
     for name, answer in run_golden(predictor, tile, statistics).items():
         if name not in recorded:
             raise PackageInvalidError(f"{predictor.manifest.reference}: the golden tile has no output {name}.")
+        if recorded[name].ndim != 3 or len(recorded[name]) != len(answer):
+            raise PackageInvalidError(
+                f"{predictor.manifest.reference}: the golden answer of {name} has the shape {recorded[name].shape}, "
+                f"not ({len(answer)}, h, w)."
+            )
         height, width = (min(a, b) for a, b in zip(answer.shape[1:], recorded[name].shape[1:], strict=True))
         difference = np.abs(answer[:, :height, :width] - recorded[name][:, :height, :width])
         if difference.size == 0:

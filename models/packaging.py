@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def write_package(
         whole["golden-output.npz"] = ("golden-output", deterministic_npz(answers))
         package = _write(Path(temporary) / "package", fields, whole)
         load_predictor(package).close()
-        shutil.move(package.folder, folder)
+        _appear(package.folder, folder)
     return read_package(folder)
 
 
@@ -88,14 +87,25 @@ def _golden_inputs(golden: GoldenTile) -> dict[str, tuple[Role, bytes]]:
     return inputs
 
 
+def _appear(written: Path, folder: Path) -> None:
+    """Rename: another one of that name, written in the meantime, is neither replaced nor mixed up with this one."""
+    try:
+        written.rename(folder)
+    except OSError as error:
+        raise OutputConflictError(
+            f"The package {folder.name} could not be put in its place: {error.strerror}.", "Look at what is there."
+        ) from error
+
+
 def _write(folder: Path, fields: dict[str, Any], files: dict[str, tuple[Role, bytes]]) -> Package:
-    folder.mkdir()
-    specs = []
-    for name, (role, data) in files.items():
-        (folder / name).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        specs.append(FileSpec(path=name, role=role, sha256=digest, size_bytes=len(data)))
+    specs = [
+        FileSpec(path=name, role=role, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+        for name, (role, data) in files.items()
+    ]
     manifest = Manifest.model_validate(fields | {"files": specs})
+    folder.mkdir()
+    for name, (_, data) in files.items():
+        (folder / name).write_bytes(data)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
     (folder / MANIFEST_NAME).write_text(text)
     return read_package(folder)

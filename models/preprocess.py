@@ -23,7 +23,10 @@ def to_input(tiles: Tiles, spec: InputSpec) -> NDArray[np.float32] | Tiles:
     shape = (1, 1, 1, 3) if spec.layout == "NHWC" else (1, 3, 1, 1)
     mean, std = (np.asarray(v, np.float64).reshape(shape) for v in (spec.mean, spec.std))
     factor, offset = (spec.scale / std).astype(np.float32), (mean / std).astype(np.float32)
-    return np.asarray(ordered * factor - offset, dtype=np.float32)
+    values = ordered.astype(np.float32)
+    values *= factor
+    values -= offset
+    return values
 
 
 def resize_tiles(tiles: Tiles, side_px: int) -> Tiles:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from models.manifest import FileSpec, Manifest, Role
 ZOO = Path(__file__).resolve().parent / "zoo"
 MANIFEST_NAME = "model.json"
 MANIFEST_LIMIT_BYTES = 1_000_000
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ def scan_packages(roots: tuple[Path, ...] | None = None) -> tuple[tuple[Package,
 def resolve(reference: str, roots: tuple[Path, ...] | None = None) -> Package:
     """The package meant by `name`, `name@version` or a folder's path; the newest version where none is given.
 
+    A newest version that is not valid is not passed over for an older one: results would change without a word.
+
     Raises
     ------
     PackageUnknownError
         There is none; the message lists what there is.
     PackageInvalidError
-        The folder holds no valid manifest.
+        The folder, or the newest version's, holds no valid manifest.
     """
     if (Path(reference) / MANIFEST_NAME).is_file():
         return read_package(Path(reference))
@@ -78,6 +82,8 @@ def resolve(reference: str, roots: tuple[Path, ...] | None = None) -> Package:
             + "".join(f" Not valid: {error.detail}" for error in broken),
             "Give one of these, a package's folder, or set HISTOSERVE_MODEL_DIR to where yours are.",
         )
+    if not wanted:
+        _refuse_stale(matching[-1], model_roots() if roots is None else roots)
     return matching[-1]
 
 
@@ -109,7 +115,12 @@ def read_package(folder: Path) -> Package:
     """
     path = folder / MANIFEST_NAME
     try:
-        data = path.read_bytes() if path.stat().st_size <= MANIFEST_LIMIT_BYTES else b""
+        size = path.stat().st_size
+        if size > MANIFEST_LIMIT_BYTES:
+            raise PackageInvalidError(
+                f"{_label(folder)}/{MANIFEST_NAME} has {size} bytes, more than {MANIFEST_LIMIT_BYTES}."
+            )
+        data = path.read_bytes()
         manifest = Manifest.model_validate_json(data)
     except OSError as error:
         raise PackageInvalidError(f"{_label(folder)} holds no {MANIFEST_NAME}.", "Give a package's folder.") from error
@@ -140,11 +151,17 @@ def read_verified(package: Package, file: FileSpec) -> bytes:
     Raises
     ------
     PackageTamperedError
-        Size or digest differ.
+        Size or digest differ, or the file is gone.
     """
     path = package.folder / file.path
-    size = path.stat().st_size
-    data = path.read_bytes() if size == file.size_bytes else b""
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == file.size_bytes else b""
+    except OSError as error:
+        raise PackageTamperedError(
+            f"{package.manifest.reference}: {file.path} cannot be read: {error.strerror}.",
+            "Install the package again from where you got it.",
+        ) from error
     if size != file.size_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
         raise PackageTamperedError(
             f"{package.manifest.reference}: {file.path} is not the file its manifest names.",
@@ -156,6 +173,22 @@ def read_verified(package: Package, file: FileSpec) -> bytes:
 def version_key(version: str) -> tuple[int, ...]:
     """A key that sorts versions by number: 1.10.0 after 1.9.0."""
     return tuple(int(part) for part in version.split("."))
+
+
+def _refuse_stale(found: Package, roots: tuple[Path, ...]) -> None:
+    """Raise for a folder of that name whose version is newer than what was found: it is there, but not valid."""
+    name, version = found.manifest.name, found.manifest.version
+    for folder in _package_folders(roots):
+        newer = VERSION.fullmatch(folder.name) and version_key(folder.name) > version_key(version)
+        if folder.parent.name != name or not newer:
+            continue
+        try:
+            read_package(folder)
+        except PackageInvalidError as error:
+            raise PackageInvalidError(
+                f"The newest version of {name} is not valid: {error.detail}",
+                f"Mend or remove it, or ask for {found.manifest.reference}.",
+            ) from error
 
 
 def _package_folders(roots: tuple[Path, ...]) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """Toy packages on disk: tiny networks with fixed seeds, exported as any package is, with the smallest correct halo.
 
 Every function writes one package into `folder / name / version` and returns it. `PACKAGES` names them all. The torch
-module of each is in `NETWORKS`, for tests that compare with torch itself.
+module of each is `build_network(RECIPES[name])`, for tests that compare with torch itself.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,20 @@ from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, St
 from models.packaging import GoldenTile, write_package
 from models.preprocess import to_input
 from models.registry import Package
+from tests.networks_made import (
+    Blur,
+    Classifier,
+    Heads,
+    Identity,
+    Thresholds,
+    UNet,
+    dilated,
+    fcn,
+    instance_norm,
+    valid,
+)
 from training.export import export_onnx
-from training.nets.frozen_norm import Calibrator, FrozenInstanceNorm2d, export_frozen
+from training.nets.frozen_norm import Calibrator, export_frozen
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 200))
 NORMALISED = InputSpec(mean=(0.7, 0.6, 0.7), std=(0.15, 0.2, 0.15))
@@ -43,96 +55,20 @@ class Recipe:
     """Sample of tiles the calibrator sees, for networks with frozen statistics (its length is filled in)."""
     runtime: str = "onnx"
     stain: tuple[StainStep, ...] = ()
+    heads: tuple[str, ...] = ("out",)
+    """Names of the network's outputs in its own order; the manifest lists them by name."""
     version: str = "1.0.0"
-
-
-class Blur(nn.Module):
-    """Means over a square of `side` px: an image one can compute by hand."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-        self.register_buffer("kernel", torch.full((3, 1, side, side), 1 / side**2))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return nn.functional.conv2d(image, self.kernel, padding=self.side // 2, groups=3)
-
-
-class UNet(nn.Module):
-    """Two poolings (align 4), skips by concatenation, nearest upsampling; radius 11 px."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.top = nn.Conv2d(3, 6, 3, padding=1)
-        self.middle = nn.Conv2d(6, 8, 3, padding=1)
-        self.bottom = nn.Conv2d(8, 8, 3, padding=1)
-        self.back = nn.Conv2d(16, 6, 3, padding=1)
-        self.out = nn.Conv2d(12, 3, 3, padding=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        top = torch.relu(self.top(image))
-        middle = torch.relu(self.middle(nn.functional.max_pool2d(top, 2)))
-        bottom = torch.relu(self.bottom(nn.functional.max_pool2d(middle, 2)))
-        back = torch.relu(self.back(torch.cat([middle, nn.functional.interpolate(bottom, scale_factor=2)], 1)))
-        return self.out(torch.cat([top, nn.functional.interpolate(back, scale_factor=2)], 1))
-
-
-class Classifier(nn.Module):
-    """Class logits (N, 3) of a whole tile."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.ReLU())
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.features(image).mean(dim=(2, 3)))
-
-
-def fcn(stride_px: int) -> nn.Module:
-    """Strided 3x3 convolutions down to `stride_px`, then a 1x1 classifier: radius `stride_px - 1`."""
-    layers: list[nn.Module] = []
-    width = 3
-    while stride_px > 1:
-        layers += [nn.Conv2d(width, 8, 3, stride=2, padding=1), nn.ReLU()]
-        width, stride_px = 8, stride_px // 2
-    return nn.Sequential(*layers, nn.Conv2d(width, 3, 1))
-
-
-def dilated() -> nn.Module:
-    """3x3 convolutions with dilation 1, 2, 4: radius 7."""
-    return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(6, 6, 3, padding=2, dilation=2),
-        nn.ReLU(),
-        nn.Conv2d(6, 3, 3, padding=4, dilation=4),
-    )
-
-
-def valid() -> nn.Module:
-    """Four 3x3 convolutions without padding: the output is 4 px smaller on each side, radius 4."""
-    return nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 3)
-    )
-
-
-def instance_norm() -> nn.Module:
-    """An image-to-image network with two instance norms (16 channels' statistics twice each); radius 3."""
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        FrozenInstanceNorm2d(8, affine=True),
-        nn.ReLU(),
-        nn.Conv2d(8, 8, 3, padding=1),
-        FrozenInstanceNorm2d(8),
-        nn.ReLU(),
-        nn.Conv2d(8, 3, 3, padding=1),
-        nn.Tanh(),
-    )
+    arithmetic: bool = False
+    """True where the network's numbers are those of the tile in 0..1, not normalised ones."""
 
 
 RECIPES = {
-    "blur": Recipe("blur", lambda: Blur(3), halo_px=1, kind="image", task="image-to-image"),
+    "blur": Recipe("blur", lambda: Blur(3), arithmetic=True, halo_px=1, kind="image", task="image-to-image"),
+    "identity": Recipe("identity", Identity, arithmetic=True, halo_px=0, kind="image", task="image-to-image"),
+    "thresholds": Recipe("thresholds", Thresholds, arithmetic=True, halo_px=0),
+    "heads": Recipe(
+        "heads", Heads, arithmetic=True, halo_px=0, kind="image", task="multi-output", heads=("picture", "negative")
+    ),
     "fcn8": Recipe("fcn8", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, task="dense-classification"),
     "fcn32": Recipe("fcn32", lambda: fcn(32), halo_px=32, align_px=32, stride_px=32, task="dense-classification"),
     "dilated": Recipe("dilated", dilated, halo_px=7),
@@ -158,6 +94,21 @@ RECIPES = {
     ),
     "scripted": Recipe("scripted", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, runtime="torchscript"),
 }
+
+
+def identity_package(folder: Path, **changes) -> Package:
+    """The tile itself as an RGB image in 0..1; halo 0."""
+    return make_package(folder, replace(RECIPES["identity"], **changes))
+
+
+def thresholds_package(folder: Path, **changes) -> Package:
+    """Classes by brightness: class-0 dark, class-1 middle, class-2 bright; halo 0."""
+    return make_package(folder, replace(RECIPES["thresholds"], **changes))
+
+
+def heads_package(folder: Path, **changes) -> Package:
+    """Two images, `negative` and `picture` in the manifest, the other way round in the file."""
+    return make_package(folder, replace(RECIPES["heads"], **changes))
 
 
 def blur_package(folder: Path, side_px: int = 3, **changes) -> Package:
@@ -249,18 +200,18 @@ def manifest_fields(recipe: Recipe) -> dict:
             batch=recipe.batch,
             fixed_tile=recipe.fixed_tile,
         ),
-        # The blur's numbers are those of the tile itself.
-        "input": (InputSpec() if recipe.name == "blur" else NORMALISED).model_copy(update={"stain": recipe.stain}),
-        "outputs": (
+        "input": (InputSpec() if recipe.arithmetic else NORMALISED).model_copy(update={"stain": recipe.stain}),
+        "outputs": tuple(
             OutputSpec(
-                name="out",
+                name=name,
                 kind=recipe.kind,
                 activation=activation,
                 channels=3,
                 stride_px=recipe.stride_px,
                 inset_px=recipe.inset_px,
                 classes=classes,
-            ),
+            )
+            for name in sorted(recipe.heads)
         ),
         "licence": "Apache-2.0",
         "training_data": ("none: random weights",),
@@ -282,7 +233,7 @@ def tissue_like(side_px: int, seed: int, width_px: int | None = None) -> np.ndar
 def _network_file(network: nn.Module, recipe: Recipe) -> dict[str, tuple[Role, bytes]]:
     if recipe.runtime == "torchscript":
         return {"network.pt": ("network", torchscript_bytes(network, _example(recipe)))}
-    return {"network.onnx": ("network", export_onnx(network, [_example(recipe)], ["out"]))}
+    return {"network.onnx": ("network", export_onnx(network, [_example(recipe)], list(recipe.heads)))}
 
 
 def torchscript_bytes(network: nn.Module, example: Tensor) -> bytes:
@@ -304,6 +255,9 @@ def _example(recipe: Recipe) -> Tensor:
 
 
 PACKAGES: dict[str, Callable[..., Package]] = {
+    "identity": identity_package,
+    "thresholds": thresholds_package,
+    "heads": heads_package,
     "blur": blur_package,
     "fcn8": fcn_package,
     "fcn32": lambda folder, **changes: fcn_package(folder, 32, **changes),

@@ -2,9 +2,10 @@
 
 from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.golden import check_golden, read_golden
+from models.manifest import Manifest
 from models.predictor import Predictor
 from models.registry import Package, read_verified, verify_files
-from models.runtimes.network import Network, Runner
+from models.runtimes.network import Input, Network, Runner
 
 __all__ = ["PROVIDERS", "load_predictor"]
 
@@ -31,9 +32,11 @@ def load_predictor(
     PackageTamperedError, PackageInvalidError, ProviderUnavailableError, GoldenMismatchError
         As their names say.
     ValueError
-        The network does not run with tiles of `tile_px`.
+        The network does not run with tiles of `tile_px`, or batch or threads are not positive.
     """
     _check_tile(package, tile_px)
+    if any(count is not None and count < 1 for count in (batch, threads)):
+        raise ValueError(f"batch and threads are 1 or more, not {batch} and {threads}")
     verify_files(package)
     chosen = _choose_provider(package, provider)
     grid = package.manifest.grid
@@ -80,19 +83,28 @@ def _load(package: Package, role: str, provider: str, shape: tuple[int, int, int
     if file is None:
         raise PackageInvalidError(f"{manifest.reference} has no file with the role {role}.")
     data = read_verified(package, file)
-    count, height, width, _ = shape
-    if manifest.input.resize_px is not None:
-        height = width = manifest.input.resize_px
     if provider.startswith("torchscript"):
         from models.runtimes.torchscript import load_torchscript
 
         return load_torchscript(data, provider, threads)
+    inputs = _expected_inputs(manifest, role, shape)
+    outputs = [output.name for output in manifest.outputs] if role == "network" else ["statistics"]
     if provider.startswith("onnxruntime"):
         from models.runtimes.onnx_runtime import load_onnx
 
-        return load_onnx(data, provider, {"batch": count, "height": height, "width": width}, threads)
+        return load_onnx(data, provider, inputs, outputs, threads)
     from models.runtimes.openvino_cpu import load_openvino
 
+    return load_openvino(data, inputs, outputs, threads)
+
+
+def _expected_inputs(manifest: Manifest, role: str, shape: tuple[int, int, int, int]) -> list[Input]:
+    """What the file must take: the image batch, and the statistics where the network has them as an input."""
+    count, height, width, _ = shape
+    if manifest.input.resize_px is not None:
+        height = width = manifest.input.resize_px
     image = (count, height, width, 3) if manifest.input.layout == "NHWC" else (count, 3, height, width)
-    length = manifest.statistics.length if manifest.statistics and role == "network" else None
-    return load_openvino(data, [image] if length is None else [image, (length,)], threads)
+    inputs = [Input(image, manifest.input.dtype)]
+    if manifest.statistics is not None and role == "network":
+        inputs.append(Input((manifest.statistics.length,), "float32"))
+    return inputs

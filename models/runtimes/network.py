@@ -1,6 +1,7 @@
 """A loaded network: one shape of batches, checked on the way in and on the way out."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,30 @@ from models.predictor import Batch, Maps, Statistics
 from models.preprocess import to_input
 
 Runner = Callable[[list[NDArray[np.generic]]], list[NDArray[np.float32]]]
-"""Runs a network: its inputs in order to its outputs in order."""
+"""Runs a network: its inputs in order to the manifest's outputs in order; InternalError where it cannot."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """Shape and type of one input of a network, as its manifest and the caller's tile and batch have it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def order_outputs(found: list[str], wanted: list[str]) -> list[int]:
+    """Where the manifest's outputs are among the file's: by name, so that two heads cannot be swapped.
+
+    Raises
+    ------
+    PackageInvalidError
+        The names differ.
+    """
+    if sorted(found) != sorted(wanted):
+        raise PackageInvalidError(
+            f"The network's outputs are {', '.join(found)}; its manifest names {', '.join(wanted)}."
+        )
+    return [found.index(name) for name in wanted]
 
 
 class Network:
@@ -56,7 +80,7 @@ class Network:
             raise InternalError("The network was closed.")
         inputs: list[NDArray[np.generic]] = [to_input(batch, self._manifest.input)]
         if statistics is not None:
-            inputs.append(statistics)
+            inputs.append(self._checked_statistics(statistics))
         answers = self._runner(inputs)
         outputs = self._manifest.outputs
         if len(answers) != len(outputs):
@@ -71,21 +95,36 @@ class Network:
         """The slide's statistics from a sample of its tiles; see `Predictor.calibrate`."""
         if self._load_calibrator is None or self._manifest.statistics is None:
             raise ValueError(f"{self._manifest.reference} declares no frozen statistics")
+        if tiles.ndim != 4 or tiles.shape[3] != 3 or tiles.dtype != np.uint8:
+            raise ValueError(f"a sample is uint8 (N, H, W, 3), not {tiles.dtype} {tiles.shape}")
         runner = self._load_calibrator((tiles.shape[0], tiles.shape[1], tiles.shape[2], 3))
         statistics = runner([to_input(tiles, self._manifest.input)])[0].astype(np.float32).ravel()
-        if statistics.size != self._manifest.statistics.length:
+        if statistics.size != self._manifest.statistics.length or not np.isfinite(statistics).all():
             raise InternalError(
-                f"The calibrator gave {statistics.size} statistics, not {self._manifest.statistics.length}."
+                f"The calibrator gave {np.isfinite(statistics).sum()} numbers, not {self._manifest.statistics.length}."
+            )
+        return statistics
+
+    def _checked_statistics(self, statistics: Statistics) -> Statistics:
+        length = 0 if self._manifest.statistics is None else self._manifest.statistics.length
+        if statistics.shape != (length,) or statistics.dtype != np.float32 or not np.isfinite(statistics).all():
+            raise ValueError(
+                f"statistics are {length} finite float32 numbers, not {statistics.dtype} {statistics.shape}"
             )
         return statistics
 
     def _checked(self, output: OutputSpec, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         count, *sides, _ = self._batch_shape
         expected = (count, output.channels, *((side - 2 * output.inset_px) // output.stride_px for side in sides))
-        if answer.shape != expected:
+        if answer.shape != expected or answer.dtype != np.float32:
             raise PackageInvalidError(
-                f"{self._manifest.reference}: output {output.name} has the shape {answer.shape}, "
-                f"its manifest says {expected}."
+                f"{self._manifest.reference}: output {output.name} has the shape {answer.shape} in {answer.dtype}, "
+                f"its manifest says {expected} and it must be float32."
+            )
+        # The largest value is no number where any value is none; as class 0 it would be a hole nobody sees.
+        if not np.isfinite(answer.max()):
+            raise InternalError(
+                f"{self._manifest.reference} on {self._provider}: {output.name} holds values that are no numbers."
             )
         return answer
 

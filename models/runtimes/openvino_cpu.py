@@ -2,12 +2,15 @@
 
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import PackageInvalidError, ProviderUnavailableError
-from models.runtimes.network import Runner
+from models.errors import InternalError, PackageInvalidError, ProviderUnavailableError
+from models.runtimes.network import Input, Runner, order_outputs
+
+TYPES = {"float32": "f32", "uint8": "u8"}
 
 
 def import_openvino() -> ModuleType:
@@ -33,31 +36,47 @@ def import_openvino() -> ModuleType:
     return module
 
 
-def load_openvino(data: bytes, shapes: list[tuple[int, ...]], threads: int | None) -> Runner:
-    """A function that runs the network with its inputs fixed to `shapes`, in float32, on the CPU.
+def load_openvino(data: bytes, inputs: list[Input], outputs: list[str], threads: int | None) -> Runner:
+    """A function that runs the network with its inputs fixed to those shapes, in float32, on the CPU.
 
     Raises
     ------
     ProviderUnavailableError
         OpenVINO is not installed.
     PackageInvalidError
-        The file is no network this runtime takes.
+        The file is no network this runtime takes, or not one of those inputs and outputs.
     """
-    openvino = import_openvino()
-    core = openvino.Core()
+    core = import_openvino().Core()
     try:
         model = core.read_model(data)
-        model.reshape({item: list(shape) for item, shape in zip(model.inputs, shapes, strict=True)})
+        model.reshape({item: list(want.shape) for item, want in zip(model.inputs, inputs, strict=True)})
     except (RuntimeError, ValueError) as error:
         raise PackageInvalidError("OpenVINO does not take the network, or not with its manifest's inputs.") from error
-    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
-    if threads:
-        config["INFERENCE_NUM_THREADS"] = str(threads)
-    compiled = core.compile_model(model, "CPU", config)
+    _check_types(model, inputs)
+    compiled = core.compile_model(model, "CPU", _configuration(threads))
     request = compiled.create_infer_request()
+    order = order_outputs([item.get_any_name() for item in model.outputs], outputs)
+    answers = [compiled.outputs[i] for i in order]
 
-    def run(inputs: list[NDArray[np.generic]]) -> list[NDArray[np.float32]]:
-        results = request.infer(dict(enumerate(inputs)))
-        return [np.array(results[output]) for output in compiled.outputs]
+    def run(values: list[NDArray[np.generic]]) -> list[NDArray[np.float32]]:
+        try:
+            results = request.infer(dict(enumerate(values)))
+        except RuntimeError as error:
+            raise InternalError("openvino-cpu could not run the network.") from error
+        return [np.array(results[output]) for output in answers]
 
     return run
+
+
+def _configuration(threads: int | None) -> dict[str, str]:
+    """One stream in float32: its default may be bfloat16, which is another network."""
+    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+    return config | ({"INFERENCE_NUM_THREADS": str(threads)} if threads else {})
+
+
+def _check_types(model: Any, inputs: list[Input]) -> None:  # noqa: ANN401
+    """Refuse other types: OpenVINO would convert the input without a word, and answer another question."""
+    found = [item.get_element_type().get_type_name() for item in model.inputs]
+    wanted = [TYPES[item.dtype] for item in inputs]
+    if found != wanted:
+        raise PackageInvalidError(f"The network takes {', '.join(found)}; its manifest says {', '.join(wanted)}.")

@@ -30,7 +30,7 @@ PALE_DENSITY, PALE_CHROMA = 0.06, 0.05
 FAINT_DENSITY = 0.035
 """Matter where it touches sure matter: fat, pale stroma."""
 FAINT_CHROMA = 0.025
-WEAK_DENSITY, WEAK_CHROMA, WEAK_TEXTURE = 0.008, 0.005, 0.009
+WEAK_DENSITY, WEAK_CHROMA, WEAK_TEXTURE = 0.008, 0.004, 0.009
 """Above this slide's glass: weak IHC with a light counterstain."""
 GREYEST = 0.2
 """Chroma per density of weak matter; the black rim of a coverslip has less."""
@@ -44,7 +44,7 @@ GLASS_DENSITY, GLASS_STEP = 0.08, 0.012
 MIN_GLASS = 0.005
 """Part of the pixels that must be glass for its colour to be known."""
 GLASS_ROWS = 1024
-MIN_TISSUE_UM2, MIN_TISSUE_PART = 5_000.0, 0.05
+MIN_TISSUE_UM2, MIN_TISSUE_PART = 5_000.0, 0.01
 """Smaller pieces are specks; on a small region, pieces smaller than this part of it."""
 MAX_HOLE_UM2 = 20_000.0
 
@@ -100,8 +100,10 @@ def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(labels[sure])] = True
     keep[0] = False
-    matter = without_specks(keep[labels], _least_px(faint.size, mpp))
-    return matter | _believed(weak, matter, mpp)
+    matter = keep[labels]
+    # Beside weak matter a denser speck is a part of it, and it is not the speck's edge.
+    large = without_specks(matter, _least_px(matter.size, mpp, MIN_WEAK_PART))
+    return np.asarray(matter | _believed(weak, large, mpp))
 
 
 def _absolute(channels: Channels) -> tuple[Mask, Mask]:
@@ -159,9 +161,9 @@ def _clean(mask: Mask, mpp: float) -> Mask:
     return without_specks(filled, _least_px(mask.size, mpp))
 
 
-def _least_px(slide_px: int, mpp: float) -> int:
+def _least_px(slide_px: int, mpp: float, part: float = MIN_TISSUE_PART) -> int:
     """Pixels that a piece of tissue has at least, of a slide of so many."""
-    return 1 + round(min(MIN_TISSUE_UM2 / mpp**2, MIN_TISSUE_PART * slide_px))
+    return 1 + round(min(MIN_TISSUE_UM2 / mpp**2, part * slide_px))
 
 
 def tissue_cells(tissue: TissueMask, frame: Frame, cell_px: int, shape: tuple[int, int]) -> Mask:
@@ -170,8 +172,9 @@ def tissue_cells(tissue: TissueMask, frame: Frame, cell_px: int, shape: tuple[in
     rows = _spans(shape[0], ratio, tissue.mask.shape[0])
     columns = _spans(shape[1], ratio, tissue.mask.shape[1])
     # An integral image answers "any tissue in this box?" for every cell at once.
-    sums = np.zeros((tissue.mask.shape[0] + 1, tissue.mask.shape[1] + 1), dtype=np.int64)
-    sums[1:, 1:] = tissue.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    sums = np.zeros((tissue.mask.shape[0] + 1, tissue.mask.shape[1] + 1), dtype=np.int32)
+    np.cumsum(tissue.mask, axis=0, out=sums[1:, 1:])
+    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
     top, bottom = rows
     left, right = columns
     inside = sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)]

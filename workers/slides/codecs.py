@@ -109,11 +109,17 @@ class Jpeg:
     """Segments have the stated size (tiles); a last strip may be written in full height."""
 
     def __call__(self, data: bytes, height_px: int, width_px: int) -> RGB:
-        """Pixels of a segment. A stream cut off before its end marker is refused: libjpeg would fill in grey."""
+        """Pixels of a segment.
+
+        A stream that is cut off before its end marker, or holds a hole of zeros, is refused: libjpeg would fill in grey
+        and say nothing. Other damage inside of the entropy-coded data cannot be told from a picture.
+        """
         if self.prefix:
             data = b"".join((self.prefix, data, _END_OF_IMAGE))
         elif data.rfind(_END_OF_IMAGE, max(0, len(data) - 64)) < 0:
             raise ValueError("the JPEG stream ends before its end marker")
+        if bytes(longest_zero_run(height_px * width_px)) in data:
+            raise ValueError("the JPEG stream holds a hole of zeros")
         stored_px = height_px if self.exact else parse_jpeg_header(data).height_px
         if not height_px <= stored_px <= height_px + (1 << 16):
             raise ValueError(f"the strip has {stored_px} rows, {height_px} are needed")
@@ -123,6 +129,14 @@ class Jpeg:
         tables = self.tables or None
         imagecodecs.jpeg8_decode(data, tables=tables, colorspace=self.colours, outcolorspace="RGB", out=out)
         return out if stored_px == height_px else out[:height_px].copy()
+
+
+def longest_zero_run(area_px: int) -> int:
+    """One more than the zero bytes in a row that a JPEG of this area can hold, header padding (64) included.
+
+    The shortest code of a flat 8 x 8 block is two bits, and there are at most three blocks for 64 px.
+    """
+    return area_px * 3 // 64 * 2 // 8 + 65
 
 
 def _empty_off_grid(height_px: int, width_px: int) -> RGB:

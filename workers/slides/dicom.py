@@ -203,7 +203,6 @@ def _describe(series: DicomSeries, mpp_override: float | None) -> SlideInfo:
                 "manufacturer": header.get("Manufacturer"),
                 "scanner": header.get("ManufacturerModelName"),
                 "software": header.get("SoftwareVersions"),
-                "transfer_syntax": first.transfer_syntax,
             }
         ),
     )

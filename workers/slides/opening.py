@@ -1,10 +1,14 @@
 """From a path to a slide: the reader is chosen by what the file holds."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from workers.slides.pyramid import PyramidSlide
 from workers.slides.slide import Slide
-from workers.slides.sniff import sniff
+from workers.slides.sniff import Kind, sniff
+
+Reader = Callable[[Path, float | None], PyramidSlide]
 
 
 def open_slide(path: Path, mpp_override: float | None = None) -> Slide:
@@ -30,33 +34,33 @@ def open_slide(path: Path, mpp_override: float | None = None) -> Slide:
     MppMissingError, MppOutOfRangeError
         The resolution is missing or implausible, and was not overridden.
     """
-    return _open(Path(path), mpp_override)
+    path = Path(path)
+    return reader_of(sniff(path))(path, mpp_override)
 
 
-def _open(path: Path, mpp_override: float | None) -> PyramidSlide:
-    kind = sniff(path)
+def reader_of(kind: Kind) -> Reader:
+    """The function that opens slides of this kind; its libraries are loaded here, and only here."""
     if kind == "tiff":
-        return _open_tiff(path, mpp_override)
+        from workers.slides.tiff import open_tiff
+
+        return partial(_with_openslide_where_needed, open_tiff)
     if kind in ("png", "jpeg"):
         from workers.slides.raster import open_raster
 
-        return open_raster(path, kind, mpp_override)
+        return open_raster
     if kind == "openslide":
         from workers.slides.openslide_reader import open_with_openslide
 
-        return open_with_openslide(path, mpp_override)
+        return open_with_openslide
     from workers.slides.dicom import open_dicom
 
-    return open_dicom(path, mpp_override)
+    return open_dicom
 
 
-def _open_tiff(path: Path, mpp_override: float | None) -> PyramidSlide:
-    from workers.slides.tiff import open_tiff
+def _with_openslide_where_needed(open_tiff: Reader, path: Path, mpp_override: float | None) -> PyramidSlide:
     from workers.slides.tiff_metadata import NeedsOpenslideError
 
     try:
         return open_tiff(path, mpp_override)
     except NeedsOpenslideError:
-        from workers.slides.openslide_reader import open_with_openslide
-
-        return open_with_openslide(path, mpp_override)
+        return reader_of("openslide")(path, mpp_override)

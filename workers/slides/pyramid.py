@@ -1,7 +1,11 @@
 """A slide as a pyramid of levels: reads a box at any mpp from the best of them."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
+
+import numpy as np
 
 from models.errors import RefusedInputError, SlideUnreadableError
 from workers.geometry import Box
@@ -11,7 +15,9 @@ from workers.slides.slide import RGB, Level, SlideInfo
 SAME_MPP = 1e-6
 """Relative difference below which an mpp is a level's own."""
 MAX_READ_PX = 1 << 28
-"""Level pixels one read may touch: 768 MiB as bytes."""
+"""Pixels one read may give: 768 MiB."""
+BLOCK_PX = 640
+"""Side of what is resampled at once, in level pixels."""
 
 
 class LevelPixels(Protocol):
@@ -42,31 +48,41 @@ class PyramidSlide:
             raise SlideUnreadableError("The slide is closed.")
         if mpp <= 0 or box.is_empty:
             raise ValueError(f"nothing to read: {box} at {mpp} um/px")
+        if box.width * box.height > MAX_READ_PX:
+            raise RefusedInputError(
+                f"One read of {box.width} x {box.height} px is too large; {MAX_READ_PX} px are allowed.",
+                "Read smaller boxes, or at a coarser resolution.",
+            )
         level = best_level(self._info, mpp)
         scale = mpp / (self._info.mpp * level.downsample)
-        self._refuse_giant(box, scale)
         pixels = self._levels[level.index]
-        if abs(scale - 1) <= SAME_MPP:
-            return pixels.read(box)
-        columns, rows = plan_axis(box.x, box.width, scale), plan_axis(box.y, box.height, scale)
-        source = pixels.read(Box(columns.start, rows.start, columns.length, rows.length))
-        return resample(source, rows, columns)
-
-    @staticmethod
-    def _refuse_giant(box: Box, scale: float) -> None:
-        touched_px = box.width * box.height * max(scale, 1.0) ** 2
-        if touched_px > MAX_READ_PX:
-            raise RefusedInputError(
-                f"One read of {box.width} x {box.height} px needs {touched_px:.3g} px of the best level; "
-                f"{MAX_READ_PX} are allowed.",
-                "Read smaller boxes, or at a finer resolution.",
-            )
+        return pixels.read(box) if abs(scale - 1) <= SAME_MPP else _read_resampled(pixels, box, scale)
 
     def close(self) -> None:
         """Release the file; reading afterwards raises."""
         if self._open:
             self._open = False
             self._release()
+
+
+def _read_resampled(pixels: LevelPixels, box: Box, scale: float) -> RGB:
+    """The box in blocks that need about 0.4 million level pixels each: memory stays small at any scale."""
+    widths, heights = _parts(box.width, scale), _parts(box.height, scale)
+    columns = [plan_axis(box.x + x, width, scale) for x, width in widths]
+    out = np.empty((box.height, box.width, 3), np.uint8)
+    for y, height in heights:
+        rows = plan_axis(box.y + y, height, scale)
+        for (x, width), across in zip(widths, columns, strict=True):
+            source = pixels.read(Box(across.start, rows.start, across.length, rows.length))
+            out[y : y + height, x : x + width] = resample(source, rows, across)
+    return out
+
+
+def _parts(length_px: int, scale: float) -> list[tuple[int, int]]:
+    """Start and length of equal parts of a side, none of which needs more than about BLOCK_PX level pixels."""
+    count = min(length_px, math.ceil(length_px * max(scale, 1.0) / BLOCK_PX))
+    edges = [length_px * i // count for i in range(count + 1)]
+    return [(start, stop - start) for start, stop in itertools.pairwise(edges)]
 
 
 def best_level(info: SlideInfo, mpp: float) -> Level:

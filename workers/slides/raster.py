@@ -36,7 +36,7 @@ class ArrayLevel:
         return out
 
 
-def open_raster(path: Path, kind: Literal["png", "jpeg"], mpp_override: float | None) -> PyramidSlide:
+def open_raster(path: Path, mpp_override: float | None) -> PyramidSlide:
     """The one-level slide of a PNG or JPEG file.
 
     What such files say of their density is meant for printers and never taken for a resolution.
@@ -50,7 +50,7 @@ def open_raster(path: Path, kind: Literal["png", "jpeg"], mpp_override: float | 
     SlideUnreadableError, SlideUnsupportedError
         Truncated or corrupt; not in colour.
     """
-    width_px, height_px = _size(path, kind)
+    kind, (width_px, height_px) = _size(path)
     if width_px * height_px > MAX_RASTER_PX:
         raise SlideAbsurdError(
             f"The image claims {width_px} x {height_px} px; {MAX_RASTER_PX} px is the limit for {kind.upper()}.",
@@ -78,11 +78,12 @@ def open_raster(path: Path, kind: Literal["png", "jpeg"], mpp_override: float | 
     return PyramidSlide(info, [ArrayLevel(pixels)], lambda: None)
 
 
-def _size(path: Path, kind: Literal["png", "jpeg"]) -> tuple[int, int]:
-    """Width and height as the header claims them, read without any library."""
+def _size(path: Path) -> tuple[Literal["png", "jpeg"], tuple[int, int]]:
+    """Kind, and width and height as the header claims them, read without any library."""
     with ByteFile(path) as file:
         start = file.read(0, min(file.size_bytes, _HEADER_BYTES))
-    if kind == "png":
+    is_png = start[:4] == b"\x89PNG"
+    if is_png:
         if start[12:16] != b"IHDR" or len(start) < 24:
             raise SlideUnreadableError("The PNG is truncated inside of its header.")
         size = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
@@ -94,7 +95,7 @@ def _size(path: Path, kind: Literal["png", "jpeg"]) -> tuple[int, int]:
         size = jpeg.width_px, jpeg.height_px
     if min(size) < 1:
         raise SlideUnreadableError(f"The image has no area: {size[0]} x {size[1]} px.")
-    return size
+    return ("png" if is_png else "jpeg"), size
 
 
 def _decode(path: Path, kind: Literal["png", "jpeg"]) -> tuple[RGB, bool]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 MAX_CHARS = 64
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()/+-]*")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}")
-ALLOWED = ("scanner", "manufacturer", "software", "transfer_syntax", "illumination", "aperture", "tile_compression")
+ALLOWED = ("scanner", "manufacturer", "software", "illumination", "aperture")
 """The only technical fields a slide's description carries; serial numbers, dates, names and comments are not on it."""
 
 

@@ -1,5 +1,6 @@
 """What a slide is to everyone else: a frame of pixels at a stated mpp, and a way to read a box of it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -10,6 +11,8 @@ from workers.geometry import Box
 
 MppSource = Literal["metadata", "objective-power", "override"]
 RGB = NDArray[np.uint8]
+WHOLE_WITHIN = 1e-6
+"""Frame pixels by which a side may exceed a whole number and still be that number: 4 * mpp / mpp is not always 4."""
 
 
 @dataclass(frozen=True)
@@ -100,4 +103,6 @@ def frame_mpp(info: SlideInfo, wanted_mpp: float, tolerance: float = 0.02) -> fl
 def frame_size(info: SlideInfo, mpp: float) -> tuple[int, int]:
     """(width, height) of the slide's frame at `mpp`: every level-0 pixel is inside."""
     scale = mpp / info.mpp
-    return (max(1, int(-(-info.width_px // scale))), max(1, int(-(-info.height_px // scale))))
+    sides = (math.ceil(side / scale - WHOLE_WITHIN) for side in (info.width_px, info.height_px))
+    width_px, height_px = (max(1, side) for side in sides)
+    return width_px, height_px

@@ -5,6 +5,7 @@ that the file could not hold.
 """
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,14 +98,15 @@ def read_tiff_header(file: ByteFile) -> TiffHeader:
         Directories loop, or there are more than a slide can have.
     """
     dialect, first = _read_dialect(file)
-    # Reduced images are both listed by their page and chained to each other, so for them "seen" means done, not a loop.
-    seen: set[int] = set()
+    seen: dict[int, bool] = {}
     directories: list[Directory] = []
     waiting = [(first, False)]
     while waiting:
         offset, is_sub = waiting.pop(0)
-        while offset and not (is_sub and offset in seen):
+        # Reduced images are both listed by their page and chained to each other: met twice, they are done, not a loop.
+        while offset and not (is_sub and seen.get(offset, False)):
             _refuse_loop(offset, seen)
+            seen[offset] = is_sub
             directory, offset = _read_directory(file, dialect, offset, is_sub)
             directories.append(directory)
             if SUB_IFDS in directory.entries:
@@ -115,12 +117,11 @@ def read_tiff_header(file: ByteFile) -> TiffHeader:
     return TiffHeader(dialect, tuple(directories))
 
 
-def _refuse_loop(offset: int, seen: set[int]) -> None:
+def _refuse_loop(offset: int, seen: Collection[int]) -> None:
     if offset in seen:
         raise SlideAbsurdError(f"The TIFF's directories loop: the one at byte {offset} comes twice.")
     if len(seen) >= MAX_DIRECTORIES:
         raise SlideAbsurdError(f"The TIFF has more than {MAX_DIRECTORIES} directories.")
-    seen.add(offset)
 
 
 def _read_dialect(file: ByteFile) -> tuple[Dialect, int]:

@@ -16,6 +16,7 @@ MAX_AREA_PX = 1 << 37
 MAX_SEGMENT_PX = 1 << 26
 MAX_SEGMENTS = 1 << 22
 MAX_TABLES_BYTES = 1 << 16
+MAX_RESTART_PX = 65_500
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 277, 278, 279, 284
@@ -68,41 +69,12 @@ def read_layout(file: ByteFile, header: TiffHeader, directory: Directory) -> Lay
     SlideUnreadableError
         Needed tags are missing or contradict each other; segments lie beyond the end of the file.
     """
-
-    def numbers(tag: int, limit_bytes: int = MAX_SEGMENTS * 8) -> NDArray[Any]:
-        return integers(file, header.dialect, directory, tag, limit_bytes)
-
-    def number(tag: int, default: int) -> int:
-        found = numbers(tag)
-        return int(found[0]) if found.size else default
-
-    width_px, height_px = number(WIDTH, 0), number(HEIGHT, 0)
-    tiled = TILE_OFFSETS in directory.entries or TILE_WIDTH in directory.entries
-    segment_width_px = number(TILE_WIDTH, 0) if tiled else width_px
-    segment_height_px = number(TILE_HEIGHT, 0) if tiled else min(number(ROWS_PER_STRIP, height_px), height_px)
-    samples = number(SAMPLES, 1)
-    layout = Layout(
-        width_px=width_px,
-        height_px=height_px,
-        segment_width_px=segment_width_px,
-        segment_height_px=segment_height_px,
-        offsets=_positions(numbers(TILE_OFFSETS if tiled else STRIP_OFFSETS)),
-        counts=_positions(numbers(TILE_COUNTS if tiled else STRIP_COUNTS)),
-        compression=number(COMPRESSION, 1),
-        photometric=number(PHOTOMETRIC, 1),
-        samples=samples,
-        bits=tuple(int(b) for b in numbers(BITS, 1024)) or (1,),
-        sample_format=number(SAMPLE_FORMAT, 1),
-        predictor=number(PREDICTOR, 1),
-        planar=number(PLANAR, 1) == 2 and samples > 1,
-        tiled=tiled,
-        jpeg_tables=raw_values(file, directory, JPEG_TABLES, MAX_TABLES_BYTES),
-        has_icc=ICC_PROFILE in directory.entries,
-    )
+    tags = _Tags(file, header, directory)
+    layout = _claimed_layout(tags)
     _check_sizes(layout)
     _check_segments(layout, file.size_bytes)
     if header.dialect.is_ndpi and NDPI_RESTARTS in directory.entries:
-        layout = _split_ndpi_strip(file, layout, numbers(NDPI_RESTARTS), numbers(NDPI_RESTARTS_HIGH))
+        layout = _split_ndpi_strip(file, layout, tags.numbers(NDPI_RESTARTS), tags.numbers(NDPI_RESTARTS_HIGH))
     if layout.segment_width_px * layout.segment_height_px > MAX_SEGMENT_PX:
         raise SlideAbsurdError(
             f"A single tile or strip holds {layout.segment_width_px} x {layout.segment_height_px} px; "
@@ -110,6 +82,47 @@ def read_layout(file: ByteFile, header: TiffHeader, directory: Directory) -> Lay
             "Convert it to a tiled pyramid, for instance with `vips tiffsave in.tif out.tif --tile --pyramid`.",
         )
     return layout
+
+
+@dataclass(frozen=True)
+class _Tags:
+    file: ByteFile
+    header: TiffHeader
+    directory: Directory
+
+    def numbers(self, tag: int) -> NDArray[Any]:
+        return integers(self.file, self.header.dialect, self.directory, tag, MAX_SEGMENTS * 8)
+
+    def number(self, tag: int, default: int) -> int:
+        found = self.numbers(tag)
+        return int(found[0]) if found.size else default
+
+
+def _claimed_layout(tags: _Tags) -> Layout:
+    """The layout as the tags claim it, not yet checked."""
+    width_px, height_px = tags.number(WIDTH, 0), tags.number(HEIGHT, 0)
+    tiled = TILE_OFFSETS in tags.directory.entries or TILE_WIDTH in tags.directory.entries
+    samples = tags.number(SAMPLES, 1)
+    return Layout(
+        width_px=width_px,
+        height_px=height_px,
+        segment_width_px=tags.number(TILE_WIDTH, 0) if tiled else width_px,
+        segment_height_px=tags.number(TILE_HEIGHT, 0)
+        if tiled
+        else min(tags.number(ROWS_PER_STRIP, height_px), height_px),
+        offsets=_positions(tags.numbers(TILE_OFFSETS if tiled else STRIP_OFFSETS)),
+        counts=_positions(tags.numbers(TILE_COUNTS if tiled else STRIP_COUNTS)),
+        compression=tags.number(COMPRESSION, 1),
+        photometric=tags.number(PHOTOMETRIC, 1),
+        samples=samples,
+        bits=tuple(int(b) for b in tags.numbers(BITS)[:64]) or (1,),
+        sample_format=tags.number(SAMPLE_FORMAT, 1),
+        predictor=tags.number(PREDICTOR, 1),
+        planar=tags.number(PLANAR, 1) == 2 and samples > 1,
+        tiled=tiled,
+        jpeg_tables=raw_values(tags.file, tags.directory, JPEG_TABLES, MAX_TABLES_BYTES),
+        has_icc=ICC_PROFILE in tags.directory.entries,
+    )
 
 
 def _positions(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -160,27 +173,12 @@ def _split_ndpi_strip(file: ByteFile, layout: Layout, lows: NDArray[Any], highs:
     if highs.size == starts.size:
         starts = starts + (highs.astype(np.int64) << 32)
     length, offset = int(layout.counts[0]), int(layout.offsets[0])
-    if (
-        starts.size < 2
-        or layout.counts.size != 1
-        or (np.diff(starts) <= 0).any()
-        or not 0 < starts[0] < MAX_TABLES_BYTES
-    ):
+    rising = starts.size >= 2 and bool((np.diff(starts) > 0).all())
+    if layout.counts.size != 1 or not rising or not 0 < starts[0] < MAX_TABLES_BYTES:
         raise SlideUnreadableError("The NDPI's table of restart markers is damaged.")
     if starts[-1] >= length:
         raise SlideUnreadableError("The NDPI is truncated: its restart markers lie behind its data.")
-    try:
-        prefix = file.read(offset, int(starts[0]))
-        jpeg = parse_jpeg_header(prefix)
-    except ValueError as error:
-        raise SlideUnreadableError(f"The NDPI's JPEG header is damaged: {error}.") from error
-    if not (jpeg.restart_interval and jpeg.frame_offset and jpeg.scan_offset and jpeg.sampling):
-        raise SlideUnreadableError("The NDPI's JPEG header lacks its frame, scan or restart interval.")
-    width_px = jpeg.restart_interval * 8 * max(h for h, _ in jpeg.sampling)
-    height_px = 8 * max(v for _, v in jpeg.sampling)
-    if width_px > MAX_SIDE_PX >> 4 or width_px * height_px > MAX_SEGMENT_PX:
-        raise SlideUnsupportedError(f"The NDPI restarts every {width_px} px; {MAX_SIDE_PX >> 4} px is the limit.")
-    patched = height_px.to_bytes(2, "big") + width_px.to_bytes(2, "big")
+    prefix, width_px, height_px = _ndpi_prefix(file.read(offset, int(starts[0])))
     split = replace(
         layout,
         segment_width_px=width_px,
@@ -188,10 +186,26 @@ def _split_ndpi_strip(file: ByteFile, layout: Layout, lows: NDArray[Any], highs:
         offsets=starts + offset,
         counts=np.diff(starts, append=length),
         tiled=True,
-        jpeg_prefix=prefix[: jpeg.frame_offset] + patched + prefix[jpeg.frame_offset + 4 : jpeg.scan_offset],
+        jpeg_prefix=prefix,
     )
     if split.offsets.size != split.segments_per_plane:
         raise SlideUnreadableError(
             f"The NDPI needs {split.segments_per_plane} pieces between restart markers, it lists {split.offsets.size}."
         )
     return split
+
+
+def _ndpi_prefix(header: bytes) -> tuple[bytes, int, int]:
+    """The JPEG header of one piece, and the piece's width and height: one restart interval of blocks in a row."""
+    try:
+        jpeg = parse_jpeg_header(header)
+    except ValueError as error:
+        raise SlideUnreadableError(f"The NDPI's JPEG header is damaged: {error}.") from error
+    if not (jpeg.restart_interval and jpeg.frame_offset and jpeg.scan_offset and jpeg.sampling):
+        raise SlideUnreadableError("The NDPI's JPEG header lacks its frame, scan or restart interval.")
+    width_px = jpeg.restart_interval * 8 * max(h for h, _ in jpeg.sampling)
+    height_px = 8 * max(v for _, v in jpeg.sampling)
+    if not width_px * height_px or width_px > MAX_RESTART_PX:
+        raise SlideUnsupportedError(f"The NDPI restarts every {width_px} px; 1 to {MAX_RESTART_PX} px are read.")
+    patched = height_px.to_bytes(2, "big") + width_px.to_bytes(2, "big")
+    return header[: jpeg.frame_offset] + patched + header[jpeg.frame_offset + 4 : jpeg.scan_offset], width_px, height_px

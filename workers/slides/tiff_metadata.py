@@ -54,16 +54,7 @@ def read_metadata(path: Path, is_ndpi: bool) -> TiffMetadata:
         if properties.get("tiffslide.vendor") == "ventana" or slide.ts_tifffile.is_bif:
             raise NeedsOpenslideError("Ventana BIF slides are put together by openslide only.", _OPENSLIDE)
         series = slide.ts_tifffile.series[properties["tiffslide.series-index"]]
-        if properties["tiffslide.series-axes"] not in ("YXS", _PLANAR):
-            raise SlideUnsupportedError(
-                f"The image's axes are {str(properties['tiffslide.series-axes'])[:8]}; one RGB plane is read.",
-                "Greyscale, fluorescence, time and z-stacks are not read; export one RGB plane.",
-            )
-        if any(len(level.pages) != 1 for level in series.levels):
-            raise SlideUnsupportedError(
-                f"Each level holds {len(series.levels[0].pages)} separate images; one RGB image is read.",
-                "Channels stored apart are fluorescence; export brightfield as RGB.",
-            )
+        _refuse_planes(properties, series)
         pages = [level.pages[0] for level in series.levels]
         sizes = tuple(
             (int(properties[f"tiffslide.level[{i}].width"]), int(properties[f"tiffslide.level[{i}].height"]))
@@ -80,6 +71,19 @@ def read_metadata(path: Path, is_ndpi: bool) -> TiffMetadata:
                 for (x, y), page in zip(places, pages, strict=True)
             ),
             sizes=sizes,
+        )
+
+
+def _refuse_planes(properties: Mapping[str, Any], series: Any) -> None:  # noqa: ANN401  tifffile's own class
+    if properties["tiffslide.series-axes"] not in ("YXS", _PLANAR):
+        raise SlideUnsupportedError(
+            f"The image's axes are {str(properties['tiffslide.series-axes'])[:8]}; one RGB plane is read.",
+            "Greyscale, fluorescence, time and z-stacks are not read; export one RGB plane.",
+        )
+    if any(len(level.pages) != 1 for level in series.levels):
+        raise SlideUnsupportedError(
+            f"Each level holds {len(series.levels[0].pages)} separate images; one RGB image is read.",
+            "Channels stored apart are fluorescence; export brightfield as RGB.",
         )
 
 

@@ -12,7 +12,8 @@ from models.errors import OutputConflictError, PackageInvalidError
 from models.importers.wsinfer import class_colours, import_wsinfer, read_config
 from models.registry import resolve
 from models.runtimes import load_predictor
-from tests.packages_made import Classifier, tissue_like, torchscript_bytes
+from tests.networks_made import Classifier
+from tests.packages_made import tissue_like, torchscript_bytes
 
 MEAN, STD = [0.7238, 0.5716, 0.6779], [0.112, 0.1459, 0.1089]
 CONFIG = {

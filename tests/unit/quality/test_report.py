@@ -18,11 +18,11 @@ NAMES = ["tissue.png", "stain.png", "focus.png"]
 
 @cache
 def _sharp_slide(sigma: float = 0.0, inked: bool = False) -> ArraySlide:
-    """A grainy H&E square of 1024 px at 0.5 um/px on glass, 1280 px wide."""
-    shape = (1024, 1280)
+    """A grainy H&E square of 768 px at 0.5 um/px on glass, 1024 px wide."""
+    shape = (768, 1024)
     grains = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(shape), 0.7)
     place = np.zeros(shape, dtype=bool)
-    place[:, 128:1152] = True
+    place[:, 128:896] = True
     canvas = stain(glass(*shape), place, {"eosin": 0.3, "hematoxylin": 0.1})
     canvas = stain(canvas, place & (grains > 0.3), {"hematoxylin": 0.5})
     canvas = draw(canvas, band(shape, 0, 120), "green") if inked else canvas
@@ -36,8 +36,8 @@ def sharp():
 
 def test_a_good_slide_has_no_warnings(sharp):
     assert sharp.warnings == ()
-    assert sharp.tissue_fraction == pytest.approx(0.8, rel=0.03)
-    assert sharp.tissue_mm2 == pytest.approx(0.512**2, rel=0.03)
+    assert sharp.tissue_fraction == pytest.approx(0.75, rel=0.03)
+    assert sharp.tissue_mm2 == pytest.approx(0.384**2, rel=0.03)
     assert sharp.pen_fraction == 0
     assert sharp.stain.stain == "he"
     assert sharp.focus.in_focus == 1
@@ -77,13 +77,14 @@ def test_stain_pixels_are_bounded_and_independent_of_strips(monkeypatch):
     assert assess(painted).stain.eosin == pytest.approx(thinned.stain.eosin, abs=0.01)
 
 
-def test_pictures_are_written_with_the_slide_s_shape(sharp, tmp_path):
+def test_pictures_are_written_with_the_slide_s_shape(sharp, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "SIDE_PX", 800)
     paths = write_pictures(tmp_path, _sharp_slide(), sharp)
     assert [path.name for path in paths] == NAMES == [p.name for p in paths if p.is_file()]
     for path in (paths[0], paths[2]):
         with Image.open(path) as image:
             assert image.width in (pictures.SIDE_PX, pictures.SIDE_PX + 1)
-            assert image.height > round(pictures.SIDE_PX * 1024 / 1280)
+            assert image.height > round(pictures.SIDE_PX * 768 / 1024)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
@@ -99,7 +100,7 @@ def test_pictures_show_tissue_ink_and_squares(tmp_path, monkeypatch):
     assert legend.sum() > 100
     assert squares.sum() > 1000
     # Under ink the picture is nearer to the legend's colour than where it is glass.
-    inked, bare = tissue[80, 400], tissue[400, 20]
+    inked, bare = tissue[90, 400], tissue[400, 20]
     assert np.abs(inked - np.int64(PEN_COLOUR)).sum() < np.abs(bare - np.int64(PEN_COLOUR)).sum()
 
 

@@ -38,7 +38,7 @@ def _cells(mask: np.ndarray, ratio: Fraction, cell_px: int, shape: tuple[int, in
     cell_px=st.sampled_from([1, 3, 64, 256]),
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_equals_the_slow_reference(mask, ratio, cell_px, shape):
     np.testing.assert_array_equal(_cells(mask, ratio, cell_px, shape), _slow(mask, ratio, shape))
 

@@ -14,7 +14,7 @@ from models.errors import MppMissingError, SlideUnreadableError, SlideUnsupporte
 from tests import making, making_raw
 from workers.geometry import Box
 from workers.slides import open_slide
-from workers.slides.codecs import decode_jpeg2000_ycbcr
+from workers.slides.codecs import decode_jpeg2000_ycbcr, longest_zero_run
 
 MPP = 0.5
 
@@ -210,6 +210,30 @@ def test_a_corrupt_tile_is_named_and_never_blank(tmp_path, pixels, kind):
     for _ in range(2):
         with pytest.raises(SlideUnreadableError, match=r"Tile 5 of level 0 \(column 2 of 3, row 1 of 3\)"):
             slide.read(Box(500, 200, 100, 100), MPP)
+
+
+def test_a_hole_of_zeros_in_a_jpeg_tile_is_seen(tmp_path, pixels):
+    """Copies that were interrupted have such holes; libjpeg decodes them to grey without a word."""
+    path = making.write_pyramid(tmp_path / "a.tif", pixels)
+    with tifffile.TiffFile(path) as tif:
+        offset, count = tif.pages[0].dataoffsets[3], tif.pages[0].databytecounts[3]
+    data = bytearray(path.read_bytes())
+    middle = offset + count // 2
+    data[middle : middle + 2048] = bytes(2048)
+    path.write_bytes(data)
+    with pytest.raises(SlideUnreadableError, match=r"Tile 3 .*hole of zeros"):
+        open_slide(path).read(Box(0, 256, 256, 256), MPP)
+
+
+@pytest.mark.parametrize("side_px", [256, 1024])
+def test_flat_tiles_are_no_holes(tmp_path, side_px):
+    """With Huffman tables made for them, flat tiles are nearly all zeros."""
+    for colour in (255, 0, 128):
+        stream = io.BytesIO()
+        Image.new("RGB", (side_px, side_px), (colour,) * 3).save(stream, "JPEG", optimize=True, subsampling="4:4:4")
+        assert bytes(longest_zero_run(side_px**2)) not in stream.getvalue()
+    path = making.write_pyramid(tmp_path / "a.tif", np.full((side_px, side_px, 3), 255, np.uint8), tile_px=side_px)
+    assert (whole(open_slide(path)) == 255).all()
 
 
 def test_threads_read_what_one_thread_reads(tmp_path, pixels):
