@@ -21,7 +21,7 @@ from workers.slides.jpeg_header import JpegHeader, parse_jpeg_header, stored_as_
 from workers.slides.mpp import resolve_mpp
 from workers.slides.pyramid import best_level, level_downsample
 from workers.slides.scrub import technical_fields
-from workers.slides.slide import Level, SlideInfo
+from workers.slides.slide import Level, SlideInfo, frame_size
 from workers.slides.sniff import sniff
 
 
@@ -202,6 +202,12 @@ def _info(*downsamples: float) -> SlideInfo:
 )
 def test_the_best_level_is_the_coarsest_that_is_fine_enough(mpp, level):
     assert best_level(_info(1, 4, 16), mpp).index == level
+
+
+@given(st.floats(0.05, 20), st.integers(1, 300_000), st.sampled_from([1, 2, 3, 4, 16, 64]))
+def test_a_frame_at_a_whole_factor_has_whole_sides(mpp, width, factor):
+    info = dataclasses.replace(_info(1), mpp=mpp, width_px=width, height_px=7)
+    assert frame_size(info, mpp * factor) == (-(-width // factor), -(-7 // factor))
 
 
 def test_refusals_are_the_callers_fault():
