@@ -4,6 +4,9 @@ Every function writes one package into `folder / name / version` and returns it.
 module of each is `build_network(RECIPES[name])`, for tests that compare with torch itself.
 """
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StainStep, StatisticsSpec
 from models.packaging import GoldenTile, write_package
 from models.preprocess import to_input
-from models.registry import Package
+from models.registry import MANIFEST_NAME, Package, read_package
 from tests.networks_made import (
     Blur,
     Classifier,
@@ -169,6 +172,19 @@ def make_package(folder: Path, recipe: Recipe) -> Package:
         files = _network_file(network, recipe)
     files["card.md"] = ("card", f"# {recipe.name}\n\nA toy for tests, not for slides.\n".encode())
     return write_package(folder / recipe.name / recipe.version, fields, files, GoldenTile(golden, statistics))
+
+
+def rewritten(package: Package, folder: Path, change: Callable, files: dict[str, bytes] | None = None) -> Package:
+    """A copy of a package with a changed manifest and, with right digests, other files."""
+    shutil.copytree(package.folder, folder)
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    change(manifest)
+    for name, data in (files or {}).items():
+        (folder / name).write_bytes(data)
+        entry = next(file for file in manifest["files"] if file["path"] == name)
+        entry |= {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
+    return read_package(folder)
 
 
 def build_network(recipe: Recipe) -> nn.Module:

@@ -1,10 +1,5 @@
 """What every `Predictor` promises, checked on every runtime of this machine."""
 
-import hashlib
-import json
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,25 +9,11 @@ from models.errors import (
     PackageTamperedError,
     ProviderUnavailableError,
 )
-from models.registry import MANIFEST_NAME, Package, read_package
 from models.runtimes import PROVIDERS, load_predictor
-from tests.packages_made import RECIPES, tissue_like
+from tests.packages_made import RECIPES, rewritten, tissue_like
 
 NETWORK_OF = {"onnxruntime-cpu": "fcn8", "openvino-cpu": "fcn8", "torchscript-cpu": "scripted"}
 EXACT = ("blur", "fcn8", "fcn32", "dilated", "unet", "valid", "frozen")
-
-
-def rewritten(package: Package, folder: Path, change, files: dict[str, bytes] | None = None) -> Package:
-    """A copy of a package with a changed manifest and, with right digests, other files."""
-    shutil.copytree(package.folder, folder)
-    manifest = json.loads((folder / MANIFEST_NAME).read_text())
-    change(manifest)
-    for name, data in (files or {}).items():
-        (folder / name).write_bytes(data)
-        entry = next(file for file in manifest["files"] if file["path"] == name)
-        entry |= {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
-    return read_package(folder)
 
 
 @pytest.mark.parametrize("provider", NETWORK_OF)
@@ -71,6 +52,19 @@ class TestPredictor:
     def test_the_same_batch_gives_the_same_bits(self, predictor, batch):
         first = predictor.predict(batch)["out"].copy()
         np.testing.assert_array_equal(predictor.predict(batch)["out"], first)
+
+    def test_neither_batch_nor_place_nor_threads_nor_repetition_change_a_tile(self, package, provider, batch):
+        tile, other = batch[0], batch[1]
+        loaded = {(n, t): load_predictor(package, provider, batch=n, threads=t) for n, t in ((1, 1), (3, 1), (3, 2))}
+        answers = [loaded[1, 1].predict(tile[np.newaxis])["out"][0]]
+        for threads in (1, 2):
+            for place in range(3):
+                filled = np.stack([tile if i == place else other for i in range(3)])
+                answers += [loaded[3, threads].predict(filled)["out"][place] for _ in range(3)]
+        # torch picks another kernel for another batch; the last bit of a logit may show it.
+        allowed = 1e-6 if provider == "torchscript-cpu" else 0
+        for answer in answers[1:]:
+            np.testing.assert_allclose(answer, answers[0], rtol=0, atol=allowed)
 
     def test_answers_are_not_overwritten_by_the_next(self, predictor, batch):
         first = predictor.predict(batch)["out"]
@@ -142,6 +136,11 @@ class TestPredictor:
         other = rewritten(package, tmp_path / "other", two_classes)
         with pytest.raises(PackageInvalidError, match="shape"):
             load_predictor(other, provider, threads=1)
+
+    @pytest.mark.parametrize("counts", [{"batch": 0}, {"batch": -1}, {"threads": 0}])
+    def test_batches_and_threads_below_one_are_refused(self, package, provider, counts):
+        with pytest.raises(ValueError, match="1 or more"):
+            load_predictor(package, provider, **counts)
 
     def test_a_closed_network_answers_no_more(self, package, provider):
         from models.errors import InternalError
@@ -266,3 +265,17 @@ class TestFrozenStatistics:
     def test_they_are_needed(self, predictor):
         with pytest.raises(ValueError, match="statistics"):
             predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8))
+
+    @pytest.mark.parametrize(
+        "statistics",
+        [np.zeros(5, np.float32), np.zeros(32), np.full(32, np.nan, np.float32), np.zeros((1, 32), np.float32)],
+        ids=["length", "type", "nan", "rank"],
+    )
+    def test_others_are_refused(self, predictor, statistics):
+        with pytest.raises(ValueError, match="32 finite float32"):
+            predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8), statistics)
+
+    @pytest.mark.parametrize("sample", [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3), np.float32)])
+    def test_a_sample_is_a_batch_of_tiles(self, predictor, sample):
+        with pytest.raises(ValueError, match="a sample is uint8"):
+            predictor.calibrate(sample)

@@ -62,7 +62,9 @@ def write_detail(path: Path, pixels: RGB, box: Box, table: Path, *, place: Place
     shown: dict[str, tuple[int, int, int]] = {}
     for name, outline in read_outlines(table, place, box):
         corners = ((outline - (box.x, box.y)) * ZOOM).ravel().tolist()
-        draw.polygon(corners, outline=colours[name], width=2)
+        # White under the colour: a violet line alone is lost on violet tissue.
+        draw.line([*corners, *corners[:4]], fill=(255, 255, 255), width=4, joint="curve")
+        draw.line([*corners, *corners[:4]], fill=colours[name], width=2, joint="curve")
         shown[name] = colours[name]
     legend = [(name, colour) for name, colour in colours.items() if name in shown]
     write_picture(path, np.asarray(crop), Caption(title, legend, place.mpp / ZOOM))

@@ -163,3 +163,29 @@ def test_deterministic_archives():
 
     arrays = {"b": np.ones((2, 2), dtype=np.float32), "a": np.zeros(3, dtype=np.float32)}
     assert deterministic_npz(arrays) == deterministic_npz(dict(reversed(arrays.items())))
+
+
+def test_a_broken_newest_version_is_not_passed_over(tmp_path):
+    install(tmp_path, version="1.9.0")
+    newest = install(tmp_path, version="1.10.0")
+    older = install(tmp_path, version="1.2.0")
+    (older / MANIFEST_NAME).write_text("{}")
+    assert resolve("toy", (tmp_path,)).manifest.version == "1.10.0"
+    (newest / MANIFEST_NAME).write_text("{}")
+    with pytest.raises(PackageInvalidError, match=r"newest version of toy is not valid.*toy@1\.9\.0"):
+        resolve("toy", (tmp_path,))
+    assert resolve("toy@1.9.0", (tmp_path,)).manifest.version == "1.9.0"
+
+
+def test_a_manifest_too_large_says_its_size(tmp_path):
+    folder = install(tmp_path)
+    (folder / MANIFEST_NAME).write_text(" " * 1_000_001)
+    with pytest.raises(PackageInvalidError, match="1000001 bytes, more than 1000000"):
+        read_package(folder)
+
+
+def test_a_file_that_went_away_is_tampering(tmp_path):
+    package = read_package(install(tmp_path))
+    (package.folder / "network.onnx").unlink()
+    with pytest.raises(PackageTamperedError, match=r"network\.onnx cannot be read"):
+        verify_files(package)
