@@ -1,10 +1,11 @@
 """A package that does not fit its network is refused with a reason, on every runtime, before a slide is touched."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
+import onnx
 import pytest
-import torch
 from torch import nn
 
 from models.errors import InternalError, PackageInvalidError, ProviderUnavailableError
@@ -74,11 +75,18 @@ def test_an_output_of_another_name(made_package, tmp_path, provider):
         load_predictor(other, provider, threads=1)
 
 
+@pytest.fixture(scope="module")
+def ratio_package(tmp_path_factory):
+    """A function from a runtime to the package of `Ratio`."""
+    folder = tmp_path_factory.mktemp("ratio")
+    recipe = replace(RECIPES["identity"], name="ratio", build=Ratio)
+    return cache(lambda runtime: make_package(folder / runtime, replace(recipe, runtime=runtime)))
+
+
 @pytest.mark.parametrize("provider", NETWORK_OF)
-def test_what_is_no_number_is_not_class_0(tmp_path, provider):
+def test_what_is_no_number_is_not_class_0(ratio_package, provider):
     runtime = "torchscript" if provider.startswith("torchscript") else "onnx"
-    package = make_package(tmp_path, replace(RECIPES["identity"], name="ratio", build=Ratio, runtime=runtime))
-    predictor = load_predictor(package, provider, threads=1)
+    predictor = load_predictor(ratio_package(runtime), provider, threads=1)
     tiles = np.full(predictor.batch_shape, 100, dtype=np.uint8)
     np.testing.assert_allclose(predictor.predict(tiles)["out"], 1, rtol=1e-4)
     tiles[1] = 0
@@ -112,15 +120,13 @@ def test_golden_statistics_of_another_length(made_package, tmp_path):
         load_predictor(other, threads=1)
 
 
-def test_a_network_of_one_size_is_not_run_at_another(tmp_path):
-    recipe = replace(RECIPES["identity"], name="one-size", fixed_tile=True)
-    package = make_package(tmp_path / "made", recipe)
-    from training.export import export_onnx
-
-    example = torch.zeros(2, 3, 32, 48)
-    data = export_onnx(RECIPES["identity"].build().eval(), [example], ["out"], dynamic_size=False)
-    other = rewritten(package, tmp_path / "other", nothing, {"network.onnx": data})
-    with pytest.raises(PackageInvalidError, match=r"takes float \[2, 3, 32, 48\]"):
+def test_a_network_of_one_size_is_not_run_at_another(made_package, tmp_path):
+    package = made_package("blur")
+    model = onnx.load_model(package.path("network"))
+    for axis, size in ((2, 32), (3, 48)):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    other = rewritten(package, tmp_path / "other", nothing, {"network.onnx": model.SerializeToString()})
+    with pytest.raises(PackageInvalidError, match=r"takes float \[2, 3, 32, 48\].*says float32 \[2, 3, 66, 66\]"):
         load_predictor(other, "onnxruntime-cpu", threads=1)
 
 

@@ -77,10 +77,11 @@ def _write_focus(path: Path, thumbnail: RGB, report: QualityReport, mpp: float, 
     scale = level0_mpp / mpp
     for square in report.focus.squares:
         box, colour = square.box, SHARP_COLOUR if square.sharpness >= SHARP else BLURRED_COLOUR
-        side = max(box.width * scale, MIN_SQUARE_PX)
-        x, y = (box.x + box.width / 2) * scale - side / 2, (box.y + box.height / 2) * scale - side / 2
-        draw.rectangle((x, y, x + side - 1, y + side - 1), outline=colour, width=2)
-        if side > 30:
+        # At the border of the scan a square is cut.
+        width, height = (max(side * scale, MIN_SQUARE_PX) for side in (box.width, box.height))
+        x, y = (box.x + box.width / 2) * scale - width / 2, (box.y + box.height / 2) * scale - height / 2
+        draw.rectangle((x, y, x + width - 1, y + height - 1), outline=colour, width=2)
+        if width > 30:
             draw.text((x + 5, y + 3), f"{square.sharpness:.2f}", fill=colour, font_size=14)
     judged, count = report.focus.in_focus, len(report.focus.squares)
     title = "Focus: not judged" if judged is None else f"Focus: {judged:.0%} of {count} squares are sharp"
