@@ -25,8 +25,8 @@ SHARD_PX = 2048
 CELL_PX = 128
 MIN_SHARD_MAP_PX = 64
 """A shard of a coarse map holds at least this many map pixels on a side: no millions of tiny files."""
-BAND_SHARDS = 2
-"""A band ends once it holds the tissue of this many full shards."""
+BAND_SHARDS = 1
+"""A band holds at most the tissue of this many full shards: one, or several sparse ones."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.command import HISTOSERVE, digests, run_json
 
 KILLS = 20
 
 
+@pytest.mark.timeout(1800)
 def test_killed_twenty_times_the_digests_are_those_of_an_undisturbed_run(phantom: Path, tmp_path: Path) -> None:
     start = time.monotonic()
     undisturbed = run_json(phantom, "--package", "nuclei", "--out", tmp_path / "whole")

@@ -39,12 +39,19 @@ def recipe(tmp_path):
     return path
 
 
+def write_golden(path: Path) -> None:
+    """The image nine times side by side under the golden sample's name: a golden tile must be larger than the halo."""
+    pixels = np.asarray(Image.open(path))
+    Image.fromarray(np.tile(pixels, (3, 3, 1)[: pixels.ndim])).save(path.with_name(f"{GOLDEN_SAMPLE[1]}.png"))
+    path.unlink()
+
+
 @pytest.fixture
 def data(tmp_path):
     """The tiny data folder with the golden image and one image of BreCaHAD."""
     folder = write_tiny_data(tmp_path / "data")
     for part in ("images", "labels"):
-        (folder / f"nuclei_dsb2018/{part}/d0.png").rename(folder / f"nuclei_dsb2018/{part}/{GOLDEN_SAMPLE[1]}.png")
+        write_golden(folder / f"nuclei_dsb2018/{part}/d0.png")
     (folder / "mitosis_brecahad/images").mkdir(parents=True)
     Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(folder / "mitosis_brecahad/images/Case_1-1.png")
     with (folder / "mitosis_brecahad/cells.csv").open("w", newline="") as file:

@@ -122,7 +122,7 @@ def test_sparse_shards_share_a_band_and_full_ones_fill_it() -> None:
     cells = np.zeros((8, 8), dtype=bool)
     cells[0, 0] = cells[7, 7] = True
     assert len(make_plan(frame_of(32, 32), grid, cells).bands) == 1
-    assert len(make_plan(frame_of(32, 32), grid, np.ones((8, 8), dtype=bool)).bands) == 8
+    assert len(make_plan(frame_of(32, 32), grid, np.ones((8, 8), dtype=bool)).bands) == 16
 
 
 def spec(**changes: object) -> GridSpec:

@@ -50,7 +50,7 @@ def guess_stain(pixels: NDArray[np.uint8]) -> StainGuess:
     red, green, blue = (stained / stained.sum(axis=1, keepdims=True)).T
     dab = (blue > 0.36) & (blue > green) & (red < 0.33)
     eosin = ~dab & (green > red + 0.12) & (green > blue)
-    hematoxylin = ~dab & ~eosin & (red > blue - 0.02) & (np.abs(red - green) <= 0.16)
+    hematoxylin = ~dab & ~eosin & (red > blue - 0.02) & (np.abs(red - green) <= 0.22)
     parts = [float(part.mean()) for part in (hematoxylin, eosin, dab)]
     return _decide(*parts)
 

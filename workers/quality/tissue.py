@@ -22,7 +22,7 @@ from workers.slides.slide import SlideInfo
 MASK_MPP = 8.0
 MIN_SIDE_PX = 256
 """A small region gets a finer mask, so that it has at least this many pixels on its longer side."""
-MAX_SIDE_PX = 8192
+MAX_SIDE_PX = 2048
 SURE_DENSITY = 0.10
 """Mean optical density that is matter for certain; glass of real scanners stays below 0.06."""
 PALE_DENSITY, PALE_CHROMA = 0.06, 0.05
@@ -44,6 +44,12 @@ GLASS_DENSITY, GLASS_STEP = 0.08, 0.012
 MIN_GLASS = 0.005
 """Part of the pixels that must be glass for its colour to be known."""
 GLASS_ROWS = 1024
+Density = tuple[float, float, float]
+NO_TINT: Density = (0.0, 0.0, 0.0)
+GREY_SPREAD = 0.015
+"""Densities of grey glass differ by this much from channel to channel; more is a tint."""
+MIN_TINTED_UM = 1000.0
+"""Shorter regions may have no glass: their palest part is pale tissue, and its colour no tint."""
 MIN_TISSUE_UM2, MIN_TISSUE_PART = 5_000.0, 0.01
 """Smaller pieces are specks; on a small region, pieces smaller than this part of it."""
 MAX_HOLE_UM2 = 20_000.0
@@ -90,10 +96,11 @@ def _read(slide: Slide, mpp: float) -> NDArray[np.uint8]:
 def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     """Sure matter, faint matter that touches it, and large areas of weak matter."""
     glass = _glass(rgb)
+    tint = _tint(glass) if max(rgb.shape[:2]) * mpp >= MIN_TINTED_UM else NO_TINT
     sure, faint, weak = (np.zeros(rgb.shape[:2], dtype=bool) for _ in range(3))
     for rows, seen, inner in strips(rgb.shape[0]):
         channels = densities(rgb[seen])
-        sure[rows], faint[rows] = (part[inner] for part in _absolute(channels))
+        sure[rows], faint[rows] = (part[inner] for part in _absolute(channels, tint))
         if glass is not None:
             weak[rows] = _above_glass(channels, glass)[inner]
     labels, count = ndimage.label(faint)
@@ -106,16 +113,25 @@ def _matter(rgb: NDArray[np.uint8], mpp: float) -> Mask:
     return np.asarray(matter | _believed(weak, large, mpp))
 
 
-def _absolute(channels: Channels) -> tuple[Mask, Mask]:
-    """Matter by density and colour alone: sure, and faint."""
+def _tint(glass: Density | None) -> Density:
+    """How much denser glass is in each channel than in its brightest, beyond what is grey; none where unknown."""
+    if glass is None:
+        return NO_TINT
+    red, green, blue = (max(0.0, level - min(glass) - GREY_SPREAD) for level in glass)
+    return red, green, blue
+
+
+def _absolute(channels: Channels, tint: Density) -> tuple[Mask, Mask]:
+    """Matter by density, and colour beyond the glass's tint: sure, and faint."""
     density = ndimage.uniform_filter(mean(channels), 3)
-    chroma = ndimage.uniform_filter(spread(channels), 3)
+    red, green, blue = (channel - np.float32(level) for channel, level in zip(channels, tint, strict=True))
+    chroma = ndimage.uniform_filter(spread((red, green, blue)), 3)
     sure = (density > SURE_DENSITY) & (chroma > FAINT_CHROMA)
     sure |= (density > PALE_DENSITY) & (chroma > PALE_CHROMA)
     return sure, (density > FAINT_DENSITY) & (chroma > FAINT_CHROMA)
 
 
-def _glass(rgb: NDArray[np.uint8]) -> tuple[float, float, float] | None:
+def _glass(rgb: NDArray[np.uint8]) -> Density | None:
     """Density of red, green, blue of this slide's smooth bright pixels; None where too few are seen.
 
     Pure white is no glass: it is where nothing was scanned.
@@ -133,7 +149,7 @@ def _glass(rgb: NDArray[np.uint8]) -> tuple[float, float, float] | None:
     return red, green, blue
 
 
-def _above_glass(channels: Channels, glass: tuple[float, float, float]) -> Mask:
+def _above_glass(channels: Channels, glass: Density) -> Mask:
     """Denser and more coloured than glass, with texture that is not that of a black line."""
     red, green, blue = (channel - np.float32(level) for channel, level in zip(channels, glass, strict=True))
     fine = _blur(mean((red, green, blue)), 0.7)

@@ -26,7 +26,7 @@ from workers.slides.tiff_layout import MAX_AREA_PX, MAX_SEGMENT_PX, MAX_SIDE_PX
 from workers.slides.tile_cache import TileCache
 from workers.slides.tiled_level import TiledLevel, TileGrid
 
-CACHE_BYTES = 96 << 20
+CACHE_BYTES = 64 << 20
 ENCODED_CACHE_BYTES = 4 << 20
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 

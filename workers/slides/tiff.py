@@ -26,7 +26,7 @@ from workers.slides.tiff_tiles import TiffTiles
 from workers.slides.tile_cache import TileCache
 from workers.slides.tiled_level import TiledLevel, TileGrid
 
-CACHE_BYTES = 96 << 20
+CACHE_BYTES = 64 << 20
 _FORMATS = {"aperio": "aperio-svs", "hamamatsu": "ndpi", "leica": "leica-scn", "philips": "philips-tiff"}
 
 

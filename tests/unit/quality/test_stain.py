@@ -71,3 +71,12 @@ def test_the_dictionary_is_json():
     told = guess_stain(_pixels([(2000, {"eosin": 0.5})])).as_dict()
     assert set(told) == {"stain", "confidence", "hematoxylin", "eosin", "dab", "other"}
     assert json.loads(json.dumps(told)) == told
+
+
+def test_a_bluish_counterstain_without_brown_is_a_negative_ihc():
+    """The counterstain of a mostly negative section: red exceeds green by a fifth of the density."""
+    hue = np.array([0.52, 0.32, 0.16])
+    strength = np.random.default_rng(4).uniform(0.5, 1.5, (3000, 1))
+    guess = guess_stain(np.rint(245 * 10 ** (-strength * hue)).astype(np.uint8))
+    assert guess.stain == "ihc-dab"
+    assert guess.hematoxylin > 0.9
