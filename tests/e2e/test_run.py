@@ -112,3 +112,18 @@ def test_progress_is_json_lines_where_there_is_no_terminal(phantom: Path, tmp_pa
     assert {"quality", "tiles", "finish"} <= {event["stage"] for event in events}
     last = [event for event in events if event["stage"] == "tiles"][-1]
     assert last["done"] == last["total"] > 0
+
+
+def test_readers_and_threads_do_not_show_and_another_tile_is_another_run(phantom: Path, tmp_path: Path) -> None:
+    one = run_json(phantom, "--package", "nuclei", "--out", tmp_path / "a", "--readers", 1, "--threads", 1)
+    more = run_json(phantom, "--package", "nuclei", "--out", tmp_path / "b", "--readers", 4, "--threads", 2)
+    assert digests(one) == digests(more)
+    refused = histoserve("run", phantom, "--package", "nuclei", "--out", tmp_path / "a", "--tile", 256, "--json")
+    assert refused.returncode == 2
+    assert "tile_px" in json.loads(refused.stdout)["detail"]
+
+
+def test_a_tile_the_network_cannot_take_is_refused(phantom: Path, tmp_path: Path) -> None:
+    done = histoserve("run", phantom, "--package", "nuclei", "--out", tmp_path, "--tile", 500, "--json")
+    assert done.returncode == 2
+    assert "stride grid" in json.loads(done.stdout)["detail"]
