@@ -124,7 +124,9 @@ def test_the_square_lands_in_ome_zarr_at_every_level(painted):
 def test_public_validators_accept_the_ome_zarr(painted):
     path = painted.folder / painted.spec.folder_name
     yaozarrs.validate_zarr_store(str(path))
-    ome_zarr_models.v05.ImageLabel.from_zarr(zarr.open_group(path, mode="r"))
+    label = ome_zarr_models.v05.ImageLabel.from_zarr(zarr.open_group(path, mode="r"))
+    datasets = label.ome_attributes.multiscales[0].datasets
+    assert [dataset.path for dataset in datasets] == [str(level) for level in range(painted.spec.levels)]
 
 
 @contextmanager

@@ -106,5 +106,5 @@ def _parse_band(line: bytes) -> BandRecord:
 
 def _drop_torn_line(descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, size, 0)
-    os.ftruncate(descriptor, tail.rfind(b"\n") + 1)
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        os.ftruncate(descriptor, os.pread(descriptor, size, 0).rfind(b"\n") + 1)
