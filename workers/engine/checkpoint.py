@@ -8,7 +8,7 @@ is a band that is not done.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -83,7 +83,7 @@ def read_bands(state: Path) -> dict[int, BandRecord]:
         return {}
     lines = path.read_bytes().split(b"\n")
     # What stands behind the last newline is the torn line of a killed run: that band is not done.
-    return {record.index: record for record in map(_parse_band, filter(None, lines[:-1]))}
+    return {record.index: record for record in (parse_record(json.loads(line)) for line in lines[:-1] if line)}
 
 
 def append_band(state: Path, record: BandRecord) -> None:
@@ -97,8 +97,8 @@ def append_band(state: Path, record: BandRecord) -> None:
     sync_folder(state)
 
 
-def _parse_band(line: bytes) -> BandRecord:
-    value = json.loads(line)
+def parse_record(value: Mapping[str, Any]) -> BandRecord:
+    """A record out of its JSON form; what else is in it is left alone."""
     shards = tuple(ShardRecord(**shard) for shard in value["shards"])
     seams = {name: SeamSums(**sums) for name, sums in value["seams"].items()}
     return BandRecord(index=value["index"], tiles=value["tiles"], shards=shards, seams=seams)

@@ -31,3 +31,7 @@ class Stopwatch:
         """Seconds so far by stage, in the order the stages were first seen."""
         with self._lock:
             return dict(self._seconds)
+
+    def rounded(self) -> dict[str, float]:
+        """As `seconds`, to the millisecond."""
+        return {name: round(value, 3) for name, value in self.seconds().items()}

@@ -80,6 +80,7 @@ def _slide_part(work: Work) -> SlidePart:
 
 def _configuration(work: Work, fitted: Fitted) -> dict[str, Any]:
     request = asdict(replace(work.request, slide=Path(work.request.slide.name), out=Path(".")))
+    del request["slide_sha256"]
     chosen = {
         "provider": work.predictor.provider,
         "batch_shape": work.predictor.batch_shape,

@@ -36,6 +36,8 @@ class RunRequest:
     threads: int | None = None
     force: bool = False
     overwrite: bool = False
+    slide_sha256: str | None = None
+    """The slide's digest, where somebody has just computed it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,6 @@ class Work:
     """Everything a run has decided before its first tile."""
 
     request: RunRequest
-    state: Path
     slide: Slide
     slide_sha256: str
     package: Package

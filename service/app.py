@@ -1,0 +1,47 @@
+"""The HTTP service: `create_app(settings)` puts the endpoints, the problem documents and the limits together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.deployment import open_deployment
+from service.guard import Guard
+from service.problems import add_problem_handlers
+from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
+from workers.contract.settings import Settings
+
+DESCRIPTION = (
+    "Whole-slide inference for pathology. **Research use only. Not for diagnosis.** "
+    "Every error is a problem document (RFC 9457). Work is accepted with 202 and a place to ask for it."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI app of one deployment; its parts are opened when it starts and closed when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        deployment = open_deployment(settings)
+        app.state.deployment = deployment
+        try:
+            yield
+        finally:
+            deployment.close()
+
+    app = FastAPI(
+        title="histoserve",
+        version=version("histoserve"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    for module in (uploads, slides, models, jobs, batches, events, results, admin, health):
+        app.include_router(module.router)
+    app.add_middleware(Guard)
+    add_problem_handlers(app)
+    return app

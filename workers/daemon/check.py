@@ -1,0 +1,80 @@
+"""What a worker can really run, found out in a throw-away process: `python -m workers.daemon.check`.
+
+The supervisor and its listeners never open a runtime session: sessions do not survive the forks that answer rings.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from models.errors import HistoserveError, PackageInvalidError, ProviderUnavailableError
+from workers.contract.children import own_python
+from workers.contract.settings import Settings
+
+CHECK_S = 600
+UNAVAILABLE = ProviderUnavailableError.slug
+
+
+@dataclass(frozen=True)
+class Ability:
+    """What a worker runs on, the packages that gave their golden answer on it, and why the others did not."""
+
+    providers: tuple[str, ...]
+    packages: dict[str, str]
+    refused: tuple[dict[str, str], ...]
+
+
+def check_ability(settings: Settings) -> Ability:
+    """What runs here on the provider that settings name.
+
+    Raises
+    ------
+    ProviderUnavailableError
+        No package runs on that provider here.
+    HistoserveError
+        The check itself failed.
+    """
+    command = [*own_python(), "-m", "workers.daemon.check", settings.provider, str(settings.threads or 0)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_S, check=False)
+    if done.returncode != 0:
+        raise HistoserveError(f"The check of the runtime ended with {done.returncode}: {done.stderr[-500:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    ability = Ability(tuple(found["providers"]), found["packages"], tuple(found["refused"]))
+    unavailable = [problem for problem in ability.refused if problem["type"].endswith(UNAVAILABLE)]
+    if unavailable and not ability.packages:
+        raise ProviderUnavailableError(unavailable[0]["detail"], unavailable[0].get("remedy", ""))
+    return ability
+
+
+def look(provider: str, threads: int | None) -> Ability:
+    """Load every package on a provider and run its golden tile; in this process."""
+    from models.registry import scan_packages
+    from models.runtimes import load_predictor
+
+    packages, broken = scan_packages()
+    refused: list[HistoserveError] = [*broken]
+    providers: set[str] = set()
+    sound: dict[str, str] = {}
+    for package in packages:
+        try:
+            predictor = load_predictor(package, provider, batch=1, threads=threads)
+        except HistoserveError as error:
+            refused.append(error)
+        except ValueError as error:
+            refused.append(PackageInvalidError(f"{package.manifest.reference}: {error}"))
+        else:
+            providers.add(predictor.provider)
+            sound[package.manifest.reference] = package.manifest_sha256
+            predictor.close()
+    return Ability(tuple(sorted(providers)), sound, tuple(error.as_problem() for error in refused))
+
+
+def main() -> None:
+    """Tell in one JSON line what runs here."""
+    found = look(sys.argv[1], int(sys.argv[2]) or None)
+    print(json.dumps({"providers": found.providers, "packages": found.packages, "refused": found.refused}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""After the last band: nothing is missing, everything is measured, and the result is told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.errors import InternalError
+from workers.engine.calibrate import Fitted
+from workers.engine.checkpoint import BandRecord
+from workers.engine.finish import Finishing, finish
+from workers.engine.tell import tell
+from workers.engine.work import Work
+from workers.quality import write_pictures
+from workers.result import Result
+
+RESULT_NAME = "result.json"
+QUALITY_FOLDER = "quality"
+
+
+def conclude(work: Work, fitted: Fitted, done: Mapping[int, BandRecord], *, resumed: bool) -> Result:
+    """The result of a run all of whose bands are in `work.maps`; its seconds are still to be filled in.
+
+    Raises
+    ------
+    InternalError
+        A tile or a band is missing: the result would have a hole.
+    """
+    total, tiles = work.plan.count_tiles(), sum(record.tiles for record in done.values())
+    if tiles != total or set(done) != {band.index for band in work.plan.bands}:
+        raise InternalError(f"{tiles} of {total} tiles were done: the result would have a hole.")
+    with work.watch.stage("pictures"):
+        pictures = write_pictures(work.request.out / QUALITY_FOLDER, work.slide, work.quality)
+    finished = finish(_finishing(work, pictures))
+    return tell(work, fitted, finished, [done[i] for i in sorted(done)], resumed=resumed)
+
+
+def _finishing(work: Work, pictures: tuple[Path, ...]) -> Finishing:
+    return Finishing(
+        slide=work.slide,
+        plan=work.plan,
+        manifest=work.package.manifest,
+        targets=work.targets,
+        out=work.request.out,
+        maps=work.maps,
+        pictures=pictures,
+        report=work.report,
+        watch=work.watch,
+        check=work.check,
+    )

@@ -1,0 +1,113 @@
+"""What is decided before the first tile: the package, the slide, its quality, the plan, the loaded network."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models.errors import MppOutOfRangeError, NoTissueError, RefusedInputError, WrongStainError
+from models.manifest import Manifest
+from models.registry import Package, resolve
+from models.runtimes import load_predictor
+from workers.engine.keep import choose_targets
+from workers.engine.progress import Event, Report
+from workers.engine.stopwatch import Stopwatch
+from workers.engine.work import RunRequest, Work, slide_sha256
+from workers.geometry import Frame
+from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan
+from workers.quality import QualityReport, assess, tissue_cells
+from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
+
+STAIN_CONFIDENCE = 0.8
+"""A stain guess at least this sure, and other than the package's, stops a run that is not forced."""
+
+
+@contextmanager
+def opened_slide(request: RunRequest, watch: Stopwatch) -> Iterator[tuple[Slide, Package]]:
+    """The slide, first looked at by a limited child, and the package that suits its resolution.
+
+    Raises
+    ------
+    RefusedInputError
+        The slide or the package cannot be worked with.
+    """
+    with watch.stage("open"):
+        package = resolve(request.package)
+        _check_mpp(probe_slide(request.slide, request.mpp), package.manifest)
+        slide = open_slide(request.slide, request.mpp)
+    try:
+        yield slide, package
+    finally:
+        slide.close()
+
+
+def prepare(
+    request: RunRequest,
+    slide: Slide,
+    package: Package,
+    report: Report,
+    watch: Stopwatch,
+    stop: threading.Event,
+) -> Work:
+    """All that a run needs to know before its first tile; nothing is written.
+
+    Raises
+    ------
+    NotScorableError
+        There is no tissue, or the stain is not the package's and the run is not forced.
+    """
+    manifest = package.manifest
+    with watch.stage("digest slide"):
+        digest = request.slide_sha256 or slide_sha256(request.slide)
+    with watch.stage("quality"):
+        report(Event("quality", 0, 1))
+        quality = assess(slide)
+        report(Event("quality", 1, 1))
+    _check_stain(quality, manifest, request.force)
+    plan = _plan(slide, manifest, request.tile_px, quality)
+    with watch.stage("load network"):
+        predictor = load_predictor(package, request.provider, request.tile_px, request.batch, request.threads)
+    targets = choose_targets(manifest, plan.frame, plan.grid)
+    return Work(request, slide, digest, package, predictor, plan, targets, quality, report, watch, stop)
+
+
+def _check_mpp(info: SlideInfo, manifest: Manifest) -> None:
+    grid = manifest.grid
+    mpp = frame_mpp(info, grid.mpp)
+    if info.mpp > grid.mpp_max or not grid.mpp_min <= mpp <= grid.mpp_max:
+        raise MppOutOfRangeError(
+            f"The slide has {info.mpp:.4g} um/px; {manifest.reference} takes {grid.mpp_min:g} to {grid.mpp_max:g}.",
+            "Use a package made for this resolution, or give the true one with --mpp.",
+        )
+
+
+def _check_stain(quality: QualityReport, manifest: Manifest, force: bool) -> None:
+    guess = quality.stain
+    if manifest.stain in ("any", guess.stain) or guess.confidence < STAIN_CONFIDENCE or force:
+        return
+    raise WrongStainError(
+        f"The slide looks like {guess.stain} (confidence {guess.confidence:.2f}); {manifest.reference} is for "
+        f"{manifest.stain}.",
+        "Use a package for this stain, or --force; the result will say that it was forced.",
+    )
+
+
+def _plan(slide: Slide, manifest: Manifest, tile_px: int | None, quality: QualityReport) -> Plan:
+    info = slide.info
+    mpp = frame_mpp(info, manifest.grid.mpp)
+    width, height = frame_size(info, mpp)
+    frame = Frame(mpp=mpp, width_px=width, height_px=height, level0_mpp=info.mpp, bounds=info.bounds)
+    grid = _grid(manifest, tile_px)
+    plan = make_plan(frame, grid, tissue_cells(quality.tissue, frame, grid.cell_px, cell_shape(frame, grid)))
+    if not plan.bands:
+        raise NoTissueError(
+            f"Of {quality.tissue_fraction:.2%} of the slide nothing looks like tissue.",
+            "Look at the slide; a blank or pen-covered one has nothing to analyse.",
+        )
+    return plan
+
+
+def _grid(manifest: Manifest, tile_px: int | None) -> Grid:
+    try:
+        return choose_grid(manifest.grid, manifest.outputs, tile_px)
+    except ValueError as error:
+        raise RefusedInputError(f"{manifest.reference}: {error}.", "Leave --tile away, or give another.") from error
