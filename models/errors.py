@@ -111,6 +111,20 @@ class PackageInvalidError(RefusedInputError):
     title = "The model package is not valid"
 
 
+class ParametersInvalidError(RefusedInputError):
+    """A parameter is not one of the package's, or has a value it cannot have."""
+
+    slug = "parameters-invalid"
+    title = "The parameters are not valid"
+
+
+class RegionsInvalidError(RefusedInputError):
+    """The regions of interest are no polygons we can count in, or do not lie on the slide."""
+
+    slug = "regions-invalid"
+    title = "The regions are not valid"
+
+
 class PackageTamperedError(HistoserveError):
     """A file of the package is not the one its manifest names."""
 

@@ -22,8 +22,12 @@ STAIN_CONFIDENCE = 0.8
 
 
 @contextmanager
-def opened_slide(request: RunRequest, watch: Stopwatch) -> Iterator[tuple[Slide, Package]]:
-    """The slide, first looked at by a limited child, and the package that suits its resolution.
+def opened_slide(
+    request: RunRequest, watch: Stopwatch, *, is_known: bool = False
+) -> Iterator[tuple[Slide, Package]]:
+    """The slide, and the package that suits its resolution.
+
+    A slide that is not known yet is first opened by a limited child.
 
     Raises
     ------
@@ -32,9 +36,11 @@ def opened_slide(request: RunRequest, watch: Stopwatch) -> Iterator[tuple[Slide,
     """
     with watch.stage("open"):
         package = resolve(request.package)
-        _check_mpp(probe_slide(request.slide, request.mpp), package.manifest)
+        if not is_known:
+            _check_mpp(probe_slide(request.slide, request.mpp), package.manifest)
         slide = open_slide(request.slide, request.mpp)
     try:
+        _check_mpp(slide.info, package.manifest)
         yield slide, package
     finally:
         slide.close()

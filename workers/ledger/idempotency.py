@@ -45,9 +45,12 @@ def claim_key(connection: sa.Connection, claim: Claim, body_sha256: str) -> Answ
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"tenant": claim.tenant, "operation": claim.operation, "key": claim.key, "body_sha256": body_sha256}
     made = connection.execute(
-        insert(idempotency).values(values | {"expires_at": now() + KEEP_S}).on_conflict_do_nothing()
+        insert(idempotency)
+        .values(values | {"expires_at": now() + KEEP_S})
+        .on_conflict_do_nothing()
+        .returning(idempotency.c.key)
     )
-    if made.rowcount == 1:
+    if made.one_or_none() is not None:
         return None
     row = connection.execute(_where(sa.select(idempotency), claim)).one()
     if row.body_sha256 != body_sha256:

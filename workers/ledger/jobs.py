@@ -239,6 +239,12 @@ def find_artifact(connection: sa.Connection, job_id: str, path: str) -> Artifact
     return Artifact(**row._mapping)
 
 
+def states_of_batch(connection: sa.Connection, batch_id: str) -> dict[str, JobState]:
+    """The state of each job of a batch."""
+    query = sa.select(jobs.c.id, jobs.c.state).where(jobs.c.batch_id == batch_id)
+    return {row.id: row.state for row in connection.execute(query)}
+
+
 def count_states(connection: sa.Connection) -> dict[str, int]:
     """How many jobs are in each state."""
     query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.deleted_at.is_(None)).group_by(jobs.c.state)

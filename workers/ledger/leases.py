@@ -200,7 +200,8 @@ def publish(connection: sa.Connection, attempt: Attempt, claim: Claim, published
     values = {"result": published.result, "result_prefix": published.prefix}
     if not move_job(connection, attempt.job_id, "succeeded", **values):
         raise LeaseLostError(f"The job {attempt.job_id} is over.")
-    connection.execute(sa.insert(artifacts), [vars(artifact) for artifact in published.artifacts])
+    if published.artifacts:
+        connection.execute(sa.insert(artifacts), [vars(artifact) for artifact in published.artifacts])
     add_event(connection, attempt.job_id, "succeeded", files=len(published.artifacts))
     _end(connection, attempt, "done")
 

@@ -112,7 +112,8 @@ def _stop_on_term(beat: Heartbeat) -> None:
 
 def _work(stay: Stay, slide: SlideRow, scratch: Path) -> None:
     request = _request(stay, slide, scratch)
-    with opened_slide(request, stay.watch) as (opened, package):
+    # Validation has had it opened by a limited child.
+    with opened_slide(request, stay.watch, is_known=True) as (opened, package):
         work = prepare(request, opened, package, stay.beat.report, stay.watch, stay.beat.stop)
         try:
             _agree(stay, work)

@@ -1,0 +1,165 @@
+"""What a caller may set for a package: its own numbers, checked against one schema made from its manifest.
+
+Schema and validation are one pydantic model, built from the manifest's measures with the bounds their fields have
+there: the two cannot differ.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from models.errors import ParametersInvalidError
+from models.manifest import AreasMeasure, CellsMeasure, Manifest, PointsMeasure
+
+Parameters = dict[str, bool | int | float]
+"""Canonical: only what differs from the package's own numbers, sorted by name. Nothing set is `{}`."""
+
+FORCE = "force"
+MAX_AREA_UM2 = 1e5
+"""No cell is larger; a component is held in memory up to the largest area that counts."""
+MAX_DISTANCE_UM = 1e3
+
+
+class _Tunable(NamedTuple):
+    """A number of a measure that a caller may set."""
+
+    title: str
+    description: str
+    most: float | None = None
+    """Above the bound of the manifest's own field; a package's own number may lie above it."""
+
+
+CELLS = {
+    "min_area_um2": _Tunable("Smallest cell", "um2; smaller ones are not counted. Not above max_area_um2.", MAX_AREA_UM2),
+    "max_area_um2": _Tunable("Largest cell", "um2; larger ones are not counted.", MAX_AREA_UM2),
+    "grow_px": _Tunable("Growth", "px of the map; how far a cell is grown to give back its rim."),
+}
+POINTS = {
+    "component_threshold": _Tunable("Component threshold", "Probability above which pixels belong to a detection."),
+    "detection_threshold": _Tunable("Detection threshold", "Probability that a detection reaches at its peak."),
+    "min_distance_um": _Tunable(
+        "Smallest distance", "um; of two detections that are nearer the stronger one stays.", MAX_DISTANCE_UM
+    ),
+}
+
+
+class _Slot(NamedTuple):
+    """Where a parameter goes: a field of one of the manifest's measures."""
+
+    index: int
+    field: str
+    tunable: _Tunable
+
+
+def measure_stems(manifest: Manifest) -> tuple[str, ...]:
+    """The name of each measure in scores and files: its kind, with its place from the second of a kind on."""
+    kinds = [measure.kind for measure in manifest.measures]
+    return tuple(kind if kinds.index(kind) == index else f"{kind}-{index}" for index, kind in enumerate(kinds))
+
+
+def parameters_schema(manifest: Manifest) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what a caller may set for a package, with the package's numbers as defaults."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_model(manifest).model_json_schema()}
+
+
+def read_parameters(manifest: Manifest, values: Mapping[str, object]) -> Parameters:
+    """What was set, in canonical form.
+
+    Raises
+    ------
+    ParametersInvalidError
+        A name is not the package's, or a value is not what its schema allows.
+    """
+    model = _model(manifest)
+    try:
+        read = model.model_validate({name: _whole(value) for name, value in values.items()})
+    except ValidationError as error:
+        raise _refusal(manifest, error) from error
+    given: Parameters = read.model_dump()
+    defaults = {name: field.default for name, field in model.model_fields.items()}
+    parameters = {name: given[name] for name in sorted(given) if given[name] != defaults[name]}
+    _check_areas(apply_parameters(manifest, parameters))
+    return parameters
+
+
+def apply_parameters(manifest: Manifest, parameters: Parameters) -> Manifest:
+    """The manifest with its measures' numbers replaced by what was set."""
+    measures = list(manifest.measures)
+    for name, slot in _slots(manifest).items():
+        if name in parameters:
+            measures[slot.index] = measures[slot.index].model_copy(update={slot.field: parameters[name]})
+    return manifest.model_copy(update={"measures": tuple(measures)})
+
+
+def _model(manifest: Manifest) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: _field(manifest.measures[slot.index], slot) for name, slot in _slots(manifest).items()
+    }
+    forced = Field(False, title="Force", description="Run in spite of a wrong stain; the result says so.", strict=True)
+    return create_model(
+        "Parameters",
+        __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, title=f"{manifest.reference}"),
+        **{FORCE: (bool, forced)} | fields,
+    )
+
+
+def _field(measure: CellsMeasure | AreasMeasure | PointsMeasure, slot: _Slot) -> tuple[Any, Any]:
+    own, default = type(measure).model_fields[slot.field], getattr(measure, slot.field)
+    bounds = list(own.metadata)
+    if slot.tunable.most is not None:
+        bounds.append(Field(le=max(slot.tunable.most, default)))
+    kind: Any = Annotated[own.annotation, *bounds] if bounds else own.annotation
+    return kind, Field(default, title=slot.tunable.title, description=slot.tunable.description)
+
+
+def _slots(manifest: Manifest) -> dict[str, _Slot]:
+    return dict(_named_slots(manifest))
+
+
+def _named_slots(manifest: Manifest) -> Iterator[tuple[str, _Slot]]:
+    kinds = [measure.kind for measure in manifest.measures]
+    for index, (stem, measure) in enumerate(zip(measure_stems(manifest), manifest.measures, strict=True)):
+        # A stem shows in a name only where the package has two of a kind.
+        prefix = f"{stem.replace('-', '_')}_" if kinds.count(measure.kind) > 1 else ""
+        for field, tunable in {"cells": CELLS, "points": POINTS}.get(measure.kind, {}).items():
+            yield prefix + field, _Slot(index, field, tunable)
+
+
+def _whole(value: object) -> object:
+    """20.0 is an integer to JSON Schema, and so it is here."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check_areas(manifest: Manifest) -> None:
+    for measure in manifest.measures:
+        if isinstance(measure, CellsMeasure) and measure.min_area_um2 > measure.max_area_um2:
+            raise ParametersInvalidError(
+                f"The smallest cell of {measure.min_area_um2:g} um2 is larger than the largest of "
+                f"{measure.max_area_um2:g} um2.",
+                "Set min_area_um2 below max_area_um2.",
+            )
+
+
+def _refusal(manifest: Manifest, error: ValidationError) -> ParametersInvalidError:
+    first = error.errors(include_url=False)[0]
+    name, fields = str(first["loc"][0]), parameters_schema(manifest)["properties"]
+    if first["type"] == "extra_forbidden":
+        return ParametersInvalidError(
+            f"{manifest.reference} has no parameter {name!r:.80}.", f"It has {', '.join(sorted(fields))}."
+        )
+    return ParametersInvalidError(
+        f"The parameter {name} cannot be {first['input']!r:.80}.", f"It takes {_allowed(fields[name])}."
+    )
+
+
+def _allowed(field: Mapping[str, Any]) -> str:
+    words = {
+        "minimum": "at least {:g}",
+        "exclusiveMinimum": "more than {:g}",
+        "maximum": "at most {:g}",
+        "exclusiveMaximum": "less than {:g}",
+    }
+    bounds = [text.format(field[key]) for key, text in words.items() if key in field]
+    kind = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}[field["type"]]
+    return ", ".join([kind, *bounds])

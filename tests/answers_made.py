@@ -1,0 +1,25 @@
+"""Answers to rings for tests of the listeners: RQ calls them by name in the forked child. Each leaves files behind."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+
+def write_down(folder: str, name: str) -> None:
+    """A file of that name, with the ids of this process and of its parent, as it was when it was whole."""
+    part = Path(folder, f"{name}.part")
+    part.write_text(f"{os.getpid()} {os.getppid()}")
+    part.rename(Path(folder, name))
+
+
+def stay(folder: str, name: str) -> None:
+    """Work until told `go` by a file, or to stop by SIGTERM; a file says which it was."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    write_down(folder, f"{name}.started")
+    while not Path(folder, f"{name}.go").exists():
+        if stop.wait(0.02):
+            write_down(folder, f"{name}.stopped")
+            return
+    write_down(folder, f"{name}.done")
