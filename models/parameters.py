@@ -31,7 +31,9 @@ class _Tunable(NamedTuple):
 
 
 CELLS = {
-    "min_area_um2": _Tunable("Smallest cell", "um2; smaller ones are not counted. Not above max_area_um2.", MAX_AREA_UM2),
+    "min_area_um2": _Tunable(
+        "Smallest cell", "um2; smaller ones are not counted. Not above max_area_um2.", MAX_AREA_UM2
+    ),
     "max_area_um2": _Tunable("Largest cell", "um2; larger ones are not counted.", MAX_AREA_UM2),
     "grow_px": _Tunable("Growth", "px of the map; how far a cell is grown to give back its rim."),
 }
@@ -47,7 +49,8 @@ POINTS = {
 class _Slot(NamedTuple):
     """Where a parameter goes: a field of one of the manifest's measures."""
 
-    index: int
+    measure: int
+    """Its place in the manifest."""
     field: str
     tunable: _Tunable
 
@@ -79,7 +82,8 @@ def read_parameters(manifest: Manifest, values: Mapping[str, object]) -> Paramet
     given: Parameters = read.model_dump()
     defaults = {name: field.default for name, field in model.model_fields.items()}
     parameters = {name: given[name] for name in sorted(given) if given[name] != defaults[name]}
-    _check_areas(apply_parameters(manifest, parameters))
+    if parameters:
+        _check_areas(apply_parameters(manifest, parameters))
     return parameters
 
 
@@ -88,13 +92,19 @@ def apply_parameters(manifest: Manifest, parameters: Parameters) -> Manifest:
     measures = list(manifest.measures)
     for name, slot in _slots(manifest).items():
         if name in parameters:
-            measures[slot.index] = measures[slot.index].model_copy(update={slot.field: parameters[name]})
+            measures[slot.measure] = measures[slot.measure].model_copy(update={slot.field: parameters[name]})
     return manifest.model_copy(update={"measures": tuple(measures)})
+
+
+def parameters_in_effect(manifest: Manifest, parameters: Parameters) -> Parameters:
+    """Every parameter of the package with the value it has once `parameters` are set."""
+    defaults = {name: field.default for name, field in _model(manifest).model_fields.items()}
+    return {name: parameters.get(name, defaults[name]) for name in sorted(defaults)}
 
 
 def _model(manifest: Manifest) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        name: _field(manifest.measures[slot.index], slot) for name, slot in _slots(manifest).items()
+        name: _field(manifest.measures[slot.measure], slot) for name, slot in _slots(manifest).items()
     }
     forced = Field(False, title="Force", description="Run in spite of a wrong stain; the result says so.", strict=True)
     return create_model(

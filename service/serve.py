@@ -9,7 +9,6 @@ from typing import Any
 import uvicorn
 
 from models.errors import HistoserveError
-from service.app import create_app
 from workers.contract.settings import Settings
 
 BACKLOG = 2048
@@ -78,6 +77,9 @@ class Server(uvicorn.Server):
 
 
 def _config(settings: Settings) -> uvicorn.Config:
+    # `up` listens and lets a child serve: it needs no app.
+    from service.app import create_app
+
     return uvicorn.Config(
         create_app(settings),
         http="h11",

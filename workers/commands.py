@@ -1,5 +1,6 @@
 """`histoserve run`: the engine without the service. Same code, same bytes."""
 
+import json
 import signal
 import sys
 import threading
@@ -12,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import RefusedInputError
+from models.errors import ParametersInvalidError, RefusedInputError, RegionsInvalidError
+from models.parameters import FORCE
+from workers.contract.regions import Regions, read_regions
 from workers.result import Result
 
 Option = typer.Option
@@ -29,7 +32,11 @@ def run(
     batch: Annotated[int | None, Option("--batch", min=1, max=256, help="Tiles per batch.")] = None,
     readers: Annotated[int, Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
     threads: Annotated[int | None, Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
-    force: Annotated[bool, Option("--force", help="Run in spite of a wrong stain; the result says so.")] = False,
+    force: Annotated[bool, Option("--force", help="The same as --set force=true.")] = False,
+    settings: Annotated[
+        list[str] | None, Option("--set", help="NAME=VALUE: a number of the package; may be repeated.")
+    ] = None,
+    regions: Annotated[Path | None, Option("--regions", help="GeoJSON polygons in level-0 px to look at.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Throw away another run's work in --out.")] = False,
     as_json: Annotated[bool, Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
@@ -42,6 +49,8 @@ def run(
         histoserve run slide.svs --package nuclei --out out --mpp 0.5 --json
 
         histoserve run slide.svs --package ./my-package --out out --provider openvino-cpu --tile 1024
+
+        histoserve run slide.svs --package nuclei --out out --regions tumour.geojson --set min_area_um2=12
 
     A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result
     has the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
@@ -60,8 +69,9 @@ def run(
         batch=batch,
         readers=readers,
         threads=threads,
-        force=force,
         overwrite=overwrite,
+        parameters=_read_settings(settings or [], force=force),
+        regions=None if regions is None else _read_regions(regions),
     )
     with stop_on_signals() as stop, console_report(sys.stderr) as report:
         result = run_slide(request, report, stop)
@@ -69,6 +79,28 @@ def run(
         typer.echo(result.model_dump_json(indent=2))
     else:
         _print_result(result, out)
+
+
+def _read_settings(settings: list[str], *, force: bool) -> dict[str, object]:
+    """The parameters that were set; a value that is no JSON is taken as text, for the package to refuse."""
+    found: dict[str, object] = {FORCE: True} if force else {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParametersInvalidError(f"--set {setting!r:.80} has no value.", "Write --set NAME=VALUE.")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+def _read_regions(path: Path) -> Regions:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RegionsInvalidError(f"{path.name} cannot be read as GeoJSON.", "Give a GeoJSON file.") from error
+    return read_regions(document)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ The kept boxes partition the tissue: each tissue pixel is kept by exactly one ti
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +74,10 @@ class Plan:
     frame: Frame
     grid: Grid
     cells: NDArray[np.bool_]
-    """Tissue cells, (rows, columns)."""
+    """Tissue cells that are analysed, (rows, columns)."""
     bands: tuple[Band, ...]
+    tissue: NDArray[np.bool_]
+    """All tissue cells of the slide: what is fitted once per slide is fitted on these, whatever is analysed."""
 
     @property
     def tissue_px(self) -> int:
@@ -165,18 +167,20 @@ def choose_grid(spec: GridSpec, outputs: tuple[OutputSpec, ...], tile_px: int | 
     )
 
 
-def make_plan(frame: Frame, grid: Grid, cells: NDArray[np.bool_]) -> Plan:
+def make_plan(frame: Frame, grid: Grid, cells: NDArray[np.bool_], tissue: NDArray[np.bool_] | None = None) -> Plan:
     """The plan for a frame whose tissue is given on the grid's cells.
 
     Parameters
     ----------
     cells
-        bool, (rows, columns) of `cell_shape(frame, grid)`.
+        bool, (rows, columns) of `cell_shape(frame, grid)`: those to be analysed.
+    tissue
+        As `cells`, all of the slide's tissue where that is more.
     """
     if cells.shape != cell_shape(frame, grid):
         raise ValueError(f"tissue cells have shape {cells.shape}, the grid has {cell_shape(frame, grid)}")
-    bare = Plan(frame=frame, grid=grid, cells=cells, bands=())
-    return Plan(frame=frame, grid=grid, cells=cells, bands=tuple(_bands(bare)))
+    bare = Plan(frame=frame, grid=grid, cells=cells, bands=(), tissue=cells if tissue is None else tissue)
+    return replace(bare, bands=tuple(_bands(bare)))
 
 
 def cell_shape(frame: Frame, grid: Grid) -> tuple[int, int]:

@@ -89,6 +89,20 @@ class FolderPart(Part):
     media_type: str
 
 
+class RegionPart(Part):
+    """A region of interest, and what was found in it."""
+
+    name: str
+    area_mm2: float
+    """Of the polygons."""
+    tissue_mm2: float
+    """Of the analysed tissue in the polygons."""
+    findings: dict[str, int]
+    """Per measure that finds something: how many have their centroid in the region."""
+    per_mm2: dict[str, float]
+    """`findings` per mm2 of `tissue_mm2`."""
+
+
 class WarningPart(Part):
     """Something the reader of the numbers should know."""
 
@@ -108,6 +122,9 @@ class Result(Part):
     plan: PlanPart
     quality: dict[str, Any]
     scores: dict[str, Any]
+    """Over all that was analysed; where there are regions, whole squares of about 128 px that they touch."""
+    regions: tuple[RegionPart, ...] = ()
+    """In the order they were given; empty where the whole slide was looked at."""
     seam_scores: dict[str, float | None]
     """Per output: gradient across tile borders over gradient elsewhere; 1 means that tiles cannot show."""
     files: tuple[FilePart, ...]

@@ -79,7 +79,8 @@ def open_doorbell(settings: Settings) -> Doorbell:
     # A Unix socket (`histoserve up`) knows no keep-alive.
     alive = {} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, **alive)
-    return Doorbell(redis, settings.queue_prefix, int(settings.job_timeout_s))
+    # Later than our own limit: RQ only ends what does not end itself.
+    return Doorbell(redis, settings.queue_prefix, int(settings.job_timeout_s) + 120)
 
 
 def missing(wanted: Iterable[str], doorbell: Doorbell) -> list[str]:

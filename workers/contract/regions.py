@@ -14,7 +14,8 @@ MAX_VERTICES = 10_000
 """In all regions together, without the points that close their rings."""
 MIN_RING_POINTS = 4
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+LARGEST_PX = 1e9
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST_PX, le=LARGEST_PX)]
 Ring = tuple[tuple[Number, Number], ...]
 Rings = Annotated[tuple[Ring, ...], Field(min_length=1)]
 """The outer ring of a polygon, then its holes."""

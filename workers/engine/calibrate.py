@@ -22,7 +22,7 @@ STAIN_SAMPLE_CELLS = 48
 
 def sample_boxes(plan: Plan, count: int, side_px: int) -> tuple[Box, ...]:
     """Up to `count` squares of `side_px` around tissue cells, on the stride grid, at even steps in reading order."""
-    rows, columns = np.nonzero(plan.cells)
+    rows, columns = np.nonzero(plan.tissue)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
     cell, align = plan.grid.cell_px, plan.grid.align_px
     offset = (cell - side_px) // 2

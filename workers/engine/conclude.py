@@ -38,6 +38,7 @@ def _finishing(work: Work, pictures: tuple[Path, ...]) -> Finishing:
         slide=work.slide,
         plan=work.plan,
         manifest=work.package.manifest,
+        shapes=work.shapes,
         targets=work.targets,
         out=work.request.out,
         maps=work.maps,

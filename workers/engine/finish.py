@@ -23,7 +23,8 @@ from workers.outputs.overview import picture_mpp, write_overview
 from workers.outputs.place import place_of
 from workers.outputs.pyramid import build_pyramid
 from workers.plan import Plan
-from workers.result import FilePart, FolderPart
+from workers.regions import Shape, tell_regions
+from workers.result import FilePart, FolderPart, RegionPart
 from workers.slides import Slide, frame_size
 from workers.slides.slide import RGB
 
@@ -42,6 +43,8 @@ class Finishing:
     slide: Slide
     plan: Plan
     manifest: Manifest
+    shapes: Sequence[Shape]
+    """The regions that findings are counted in."""
     targets: Sequence[Target]
     out: Path
     maps: Path
@@ -58,6 +61,7 @@ class Finished:
     """What the finish made."""
 
     scores: dict[str, Any]
+    regions: tuple[RegionPart, ...]
     files: tuple[FilePart, ...]
     folders: tuple[FolderPart, ...]
 
@@ -73,6 +77,8 @@ def finish(work: Finishing) -> Finished:
     work.report(Event("finish", steps - 3, steps))
     with work.watch.stage("measure"):
         scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan.frame))
+        tables = {item.name: item.table for item in scored if item.table is not None}
+        regions = tell_regions(work.shapes, work.plan, tables)
     work.check()
     work.report(Event("finish", steps - 2, steps))
     tiffs = _write_tiffs(work)
@@ -84,7 +90,7 @@ def finish(work: Finishing) -> Finished:
         files = tuple(describe_file(work.out, path) for path in paths)
         folders = tuple(describe_folder(work.out, work.maps / t.spec.folder_name) for t in work.targets)
     work.report(Event("finish", steps, steps))
-    return Finished({item.name: _with_density(item, work.plan) for item in scored}, files, folders)
+    return Finished({item.name: _with_density(item, work.plan) for item in scored}, regions, files, folders)
 
 
 def tissue_mm2(plan: Plan) -> float:

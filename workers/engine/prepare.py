@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from models.errors import MppOutOfRangeError, NoTissueError, RefusedInputError, WrongStainError
 from models.manifest import Manifest
+from models.parameters import FORCE, apply_parameters, read_parameters
 from models.registry import Package, resolve
 from models.runtimes import load_predictor
 from workers.engine.keep import choose_targets
@@ -15,6 +17,7 @@ from workers.engine.work import RunRequest, Work, slide_sha256
 from workers.geometry import Frame
 from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan
 from workers.quality import QualityReport, assess, tissue_cells
+from workers.regions import Shape, cut_cells, region_shapes
 from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
 
 STAIN_CONFIDENCE = 0.8
@@ -22,9 +25,7 @@ STAIN_CONFIDENCE = 0.8
 
 
 @contextmanager
-def opened_slide(
-    request: RunRequest, watch: Stopwatch, *, is_known: bool = False
-) -> Iterator[tuple[Slide, Package]]:
+def opened_slide(request: RunRequest, watch: Stopwatch, *, is_known: bool = False) -> Iterator[tuple[Slide, Package]]:
     """The slide, and the package that suits its resolution.
 
     A slide that is not known yet is first opened by a limited child.
@@ -58,22 +59,41 @@ def prepare(
 
     Raises
     ------
+    RefusedInputError
+        A parameter is not the package's, or a region is not the slide's.
     NotScorableError
         There is no tissue, or the stain is not the package's and the run is not forced.
     """
-    manifest = package.manifest
+    parameters = read_parameters(package.manifest, request.parameters)
+    manifest = apply_parameters(package.manifest, parameters)
+    package = replace(package, manifest=manifest)
+    shapes = region_shapes(request.regions, slide.info)
     with watch.stage("digest slide"):
         digest = request.slide_sha256 or slide_sha256(request.slide)
     with watch.stage("quality"):
         report(Event("quality", 0, 1))
         quality = assess(slide)
         report(Event("quality", 1, 1))
-    _check_stain(quality, manifest, request.force)
-    plan = _plan(slide, manifest, request.tile_px, quality)
+    _check_stain(quality, manifest, FORCE in parameters)
+    plan = _plan(slide, manifest, request.tile_px, quality, shapes)
     with watch.stage("load network"):
         predictor = load_predictor(package, request.provider, request.tile_px, request.batch, request.threads)
     targets = choose_targets(manifest, plan.frame, plan.grid)
-    return Work(request, slide, digest, package, predictor, plan, targets, quality, report, watch, stop)
+    return Work(
+        request=request,
+        slide=slide,
+        slide_sha256=digest,
+        package=package,
+        parameters=parameters,
+        predictor=predictor,
+        plan=plan,
+        shapes=shapes,
+        targets=targets,
+        quality=quality,
+        report=report,
+        watch=watch,
+        stop=stop,
+    )
 
 
 def _check_mpp(info: SlideInfo, manifest: Manifest) -> None:
@@ -93,23 +113,25 @@ def _check_stain(quality: QualityReport, manifest: Manifest, force: bool) -> Non
     raise WrongStainError(
         f"The slide looks like {guess.stain} (confidence {guess.confidence:.2f}); {manifest.reference} is for "
         f"{manifest.stain}.",
-        "Use a package for this stain, or --force; the result will say that it was forced.",
+        "Use a package for this stain, or set the parameter `force` (--force); the result will say that it was forced.",
     )
 
 
-def _plan(slide: Slide, manifest: Manifest, tile_px: int | None, quality: QualityReport) -> Plan:
+def _plan(
+    slide: Slide, manifest: Manifest, tile_px: int | None, quality: QualityReport, shapes: tuple[Shape, ...]
+) -> Plan:
     info = slide.info
     mpp = frame_mpp(info, manifest.grid.mpp)
     width, height = frame_size(info, mpp)
     frame = Frame(mpp=mpp, width_px=width, height_px=height, level0_mpp=info.mpp, bounds=info.bounds)
     grid = _grid(manifest, tile_px)
-    plan = make_plan(frame, grid, tissue_cells(quality.tissue, frame, grid.cell_px, cell_shape(frame, grid)))
-    if not plan.bands:
+    tissue = tissue_cells(quality.tissue, frame, grid.cell_px, cell_shape(frame, grid))
+    if not tissue.any():
         raise NoTissueError(
             f"Of {quality.tissue_fraction:.2%} of the slide nothing looks like tissue.",
             "Look at the slide; a blank or pen-covered one has nothing to analyse.",
         )
-    return plan
+    return make_plan(frame, grid, cut_cells(tissue, shapes, frame, grid), tissue)
 
 
 def _grid(manifest: Manifest, tile_px: int | None) -> Grid:

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.errors import InternalError
 from models.manifest import CellsMeasure, ClassSpec, Manifest, PointsMeasure
+from models.parameters import measure_stems
 from workers.engine.keep import Target
 from workers.geometry import Frame
 from workers.measures.areas import measure_areas
@@ -50,11 +51,10 @@ class Scoring:
 def score(manifest: Manifest, scoring: Scoring) -> tuple[Scored, ...]:
     """Every measure of the manifest, in its order; files are written to `scoring.out`."""
     found = []
-    for index, measure in enumerate(manifest.measures):
+    for stem, measure in zip(measure_stems(manifest), manifest.measures, strict=True):
         target = scoring.target(measure.output)
         if target is None:
             raise InternalError(f"The map {measure.output} was not stored.")
-        stem = measure.kind if index == _first_of_kind(manifest, measure.kind) else f"{measure.kind}-{index}"
         if isinstance(measure, CellsMeasure):
             found.append(_cells(measure, stem, target, scoring))
         elif isinstance(measure, PointsMeasure):
@@ -96,7 +96,3 @@ def _areas(stem: str, target: Target, scoring: Scoring) -> Scored:
 
 def _class_index(classes: Sequence[ClassSpec], name: str) -> int:
     return next(index for index, item in enumerate(classes) if item.name == name)
-
-
-def _first_of_kind(manifest: Manifest, kind: str) -> int:
-    return next(index for index, measure in enumerate(manifest.measures) if measure.kind == kind)

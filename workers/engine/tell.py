@@ -1,11 +1,12 @@
 """The result of a run: everything it decided, did and found, in one document."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from models.parameters import FORCE, parameters_in_effect
 from workers.engine.calibrate import Fitted
 from workers.engine.checkpoint import BandRecord
 from workers.engine.finish import Finished, seam_scores, tissue_mm2
@@ -36,6 +37,7 @@ def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandR
         plan=_plan_part(plan, records),
         quality=work.quality.as_dict(),
         scores=finished.scores,
+        regions=finished.regions,
         seam_scores=seam_scores(work.targets, records),
         files=finished.files,
         folders=finished.folders,
@@ -79,9 +81,11 @@ def _slide_part(work: Work) -> SlidePart:
 
 
 def _configuration(work: Work, fitted: Fitted) -> dict[str, Any]:
-    request = asdict(replace(work.request, slide=Path(work.request.slide.name), out=Path(".")))
-    del request["slide_sha256"]
+    asked = replace(work.request, slide=Path(work.request.slide.name), out=Path("."))
+    request = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name != "slide_sha256"}
     chosen = {
+        "parameters": parameters_in_effect(work.package.manifest, work.parameters),
+        "regions": None if work.request.regions is None else work.request.regions.model_dump(mode="json"),
         "provider": work.predictor.provider,
         "batch_shape": work.predictor.batch_shape,
         "stain_normalisation": fitted.stain.as_dict(),
@@ -95,7 +99,7 @@ def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
     told += [WarningPart(slug="slide", text=text) for text in work.slide.info.warnings]
     told += [WarningPart(slug="stain-normalisation", text=text) for text in fitted.stain.warnings]
     if manifest.stain not in ("any", guess.stain):
-        forced = " The run was forced." if work.request.force else ""
+        forced = " The run was forced." if FORCE in work.parameters else ""
         text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}.{forced}"
         told.append(WarningPart(slug="wrong-stain", text=text))
     return tuple(told)

@@ -2,13 +2,16 @@
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from models.parameters import Parameters
 from models.predictor import Predictor
 from models.registry import Package
+from workers.contract.regions import Regions
 from workers.engine.keep import Target
 from workers.engine.progress import Report
 from workers.engine.stopwatch import Stopwatch
@@ -16,6 +19,7 @@ from workers.engine.stream import StoppedError
 from workers.outputs.files import file_sha256
 from workers.plan import Plan
 from workers.quality import QualityReport
+from workers.regions import Shape
 from workers.slides import Slide
 
 MAPS_FOLDER = "maps"
@@ -34,8 +38,11 @@ class RunRequest:
     batch: int | None = None
     readers: int = 2
     threads: int | None = None
-    force: bool = False
     overwrite: bool = False
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """The package's numbers that are set otherwise; what is not its own is refused."""
+    regions: Regions | None = None
+    """Where on the slide to look; None is all of it."""
     slide_sha256: str | None = None
     """The slide's digest, where somebody has just computed it."""
 
@@ -48,8 +55,13 @@ class Work:
     slide: Slide
     slide_sha256: str
     package: Package
+    """With its numbers as they are in effect."""
+    parameters: Parameters
+    """What was set of them, in canonical form."""
     predictor: Predictor
     plan: Plan
+    shapes: tuple[Shape, ...]
+    """The regions; none where all of the slide is looked at."""
     targets: tuple[Target, ...]
     quality: QualityReport
     report: Report
@@ -79,6 +91,8 @@ def run_identity(work: Work) -> dict[str, Any]:
         "frame_mpp": work.plan.frame.mpp,
         "tile_px": work.plan.grid.tile_px,
         "batch": work.predictor.batch_shape[0],
+        "parameters": dict(work.parameters),
+        "regions": None if work.request.regions is None else work.request.regions.digest,
     }
 
 
