@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help env demo test test-fast check format bench e2e schema clean
+.PHONY: help env up demo test test-fast check format bench e2e schema clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ env: .venv/.ready ## make .venv with everything for development
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv==0.13.8 torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	touch $@
+
+up: env ## database, queue, worker and API on this machine, in one folder; Ctrl-C ends it
+	$(BIN)/histoserve up
 
 demo: env ## a phantom slide with known truth, analysed; pictures in out/demo
 	mkdir -p out/demo

@@ -45,7 +45,8 @@ def serve(
     migrate(settings.database)
 
     def tell(url: str) -> None:
-        typer.echo(json.dumps({"url": url}) if as_json else f"histoserve listens on {url}")
+        if fd is None:
+            typer.echo(json.dumps({"url": url}) if as_json else f"histoserve listens on {url}")
 
     with listening:
         run_service(settings, listening, tell)

@@ -46,13 +46,9 @@ def place_job(
     """
     manifest = _manifest(sent)
     slide = get_slide(connection, tenant, sent.slide_id)
-    _check_slide(slide, manifest, forced=bool(sent.parameters.get("force")))
-    order = JobOrder(
-        package=manifest.reference,
-        parameters=read_parameters(manifest, sent.parameters),
-        regions=sent.regions,
-        mpp=slide.mpp,
-    )
+    parameters = read_parameters(manifest, sent.parameters)
+    order = JobOrder(package=manifest.reference, parameters=parameters, regions=sent.regions, mpp=slide.mpp)
+    _check_slide(slide, manifest, forced=bool(parameters.get("force")))
     new = NewJob(
         slide_id=slide.id,
         package=manifest.reference,

@@ -14,7 +14,7 @@ from workers.contract.settings import Settings
 BACKLOG = 2048
 LONGEST_HEADER_BYTES = 64 << 10
 KEEP_ALIVE_S = 15
-MOST_CONNECTIONS = 1000
+MOST_REQUESTS = 1000
 GRACE_S = 5
 """Requests in the air have this long to end when the service stops; uploads go on from their offset later."""
 
@@ -79,10 +79,12 @@ class Server(uvicorn.Server):
 def _config(settings: Settings) -> uvicorn.Config:
     # `up` listens and lets a child serve: it needs no app.
     from service.app import create_app
+    from service.limits import Crowd, PatientProtocol
 
     return uvicorn.Config(
-        create_app(settings),
-        http="h11",
+        # One more for the lifespan, which stays inside.
+        Crowd(create_app(settings), MOST_REQUESTS + 1),
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -91,7 +93,6 @@ def _config(settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         h11_max_incomplete_event_size=LONGEST_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
-        limit_concurrency=MOST_CONNECTIONS,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )

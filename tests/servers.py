@@ -100,7 +100,8 @@ os.setuid(uid)
 die_with_parent(parent)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
-"""Another user's process loses its tie to its parent, so it is tied again; it may not be allowed to read Python's own folder."""
+"""Another user's process loses its tie to its parent, so it is tied again; what that needs is imported before, while
+Python's own folder may be read."""
 
 
 @contextmanager
@@ -109,7 +110,14 @@ def valkey_server(folder: Path | None = None) -> Iterator[Server]:
     with _folder(folder) as data:
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
-        options = {"bind": "127.0.0.1", "port": port, "dir": data, "appendonly": "yes", "save": "", "loglevel": "warning"}
+        options = {
+            "bind": "127.0.0.1",
+            "port": port,
+            "dir": data,
+            "appendonly": "yes",
+            "save": "",
+            "loglevel": "warning",
+        }
         command = [str(find_server()), *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
         with _running(Server(url, command, lambda: _redis_answers(url))) as server:
             yield server
@@ -124,7 +132,18 @@ def postgres_server() -> Iterator[Server]:
         data, port = folder / "data", free_port()
         if uid is not None:
             os.chown(folder, uid, -1)
-        initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "histoserve", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb = [
+            str(binaries / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "histoserve",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run(initdb, check=True, capture_output=True, user=uid, cwd=folder)
         settings = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": folder}
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -161,7 +180,9 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def wait_for(holds: Callable[[], object], limit_s: float, told: Callable[[], str] = lambda: "it did not happen") -> None:
+def wait_for(
+    holds: Callable[[], object], limit_s: float, told: Callable[[], str] = lambda: "it did not happen"
+) -> None:
     """Return when `holds` does; fails where it does not within `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not holds():

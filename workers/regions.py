@@ -162,7 +162,8 @@ def tell_regions(shapes: Sequence[Shape], plan: Plan, tables: Mapping[str, Path]
 def _tell(shape: Shape, plan: Plan, findings: dict[str, int]) -> RegionPart:
     px_mm2 = (plan.frame.level0_mpp / 1000) ** 2
     _, area = cover_cells(shape, plan.grid.cell_px * plan.frame.scale, plan.cells.shape)
-    tissue_mm2 = float(area[plan.cells].sum()) * px_mm2
+    # The sum's rounding must not make the tissue larger than its region.
+    tissue_mm2 = min(float(area[plan.cells].sum()), shape.area_px) * px_mm2
     return RegionPart(
         name=shape.name,
         area_mm2=shape.area_px * px_mm2,

@@ -104,9 +104,7 @@ class Cluster:
 
     def wait_bands(self, job_id: str, count: int, limit_s: float = 120) -> None:
         """Return when some bands are done, or the job is over."""
-        wait_for(
-            lambda: self.job(job_id).bands_done >= count or self.job(job_id).state in JOB_TERMINAL, limit_s
-        )
+        wait_for(lambda: self.job(job_id).bands_done >= count or self.job(job_id).state in JOB_TERMINAL, limit_s)
 
     def horses(self) -> list[int]:
         """The processes that compute: the forked children of listeners."""
@@ -118,8 +116,8 @@ class Cluster:
         return [pid for pid, command, parent in _processes() if parent in supervisors and "listen" in command]
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        log = (self.settings.home / "processes.log").open("ab")
-        return subprocess.Popen([HISTOSERVE, *arguments], env=self.env, stdout=subprocess.PIPE, stderr=log)
+        with (self.settings.home / "processes.log").open("ab") as log:
+            return subprocess.Popen([HISTOSERVE, *arguments], env=self.env, stdout=subprocess.PIPE, stderr=log)
 
 
 @contextmanager
@@ -183,14 +181,4 @@ def result_digests(job: JobRow) -> dict[str, str]:
 
 def leftovers(settings: Settings) -> list[Path]:
     """What killed workers left in the scratch folder."""
-    return [path for path in settings.scratch_folder.glob("att_*")]
-
-
-def free_space_bytes(path: Path) -> int:
-    """Free bytes on the disk of a path."""
-    return shutil.disk_usage(path).free
-
-
-def sleep_a_little(chance: random.Random, most_s: float) -> None:
-    """Wait a random time."""
-    time.sleep(chance.uniform(0, most_s))
+    return list(settings.scratch_folder.glob("att_*"))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fastapi.testclient import TestClient
+from httpx import Client
 
-from service.app import create_app
 from tests.integration.ledger.made import made_slide, start
+from tests.serving import client_of, serving
 from workers.contract.settings import Settings
 from workers.ledger import Ledger, migrate, open_ledger
 from workers.ledger.keys import create_key
@@ -33,8 +33,8 @@ def ledger(settings) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def client(settings, ledger) -> Iterator[TestClient]:
-    with TestClient(create_app(settings), headers=_bearer(ledger, "lab")) as client:
+def client(settings, ledger) -> Iterator[Client]:
+    with serving(settings) as url, client_of(url, _bearer(ledger, "lab")) as client:
         yield client
 
 
@@ -44,7 +44,7 @@ def _bearer(ledger: Ledger, tenant: str, *scopes: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-def submit(client: TestClient, slide_id: str, key: str = "k1", **fields):
+def submit(client: Client, slide_id: str, key: str = "k1", **fields):
     body = {"slide_id": slide_id, "model": NUCLEI} | fields
     return client.post("/v1/jobs", json=body, headers={"Idempotency-Key": key})
 

@@ -95,7 +95,8 @@ class Kept:
             )
             self.process = None
         if self.process is None and now >= self._start_at:
-            self.process = start_child(self.command)
+            # Standard output is this process's own, for its one document.
+            self.process = start_child(self.command, stdout=sys.stderr.fileno())
             self._started_at = now
 
 

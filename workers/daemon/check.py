@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from models.errors import HistoserveError, PackageInvalidError, ProviderUnavailableError
-from workers.contract.children import own_python
+from workers.contract.children import Command, own_python, start_child
 from workers.contract.settings import Settings
 
 CHECK_S = 600
@@ -35,11 +35,12 @@ def check_ability(settings: Settings) -> Ability:
     HistoserveError
         The check itself failed.
     """
-    command = [*own_python(), "-m", "workers.daemon.check", settings.provider, str(settings.threads or 0)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_S, check=False)
-    if done.returncode != 0:
-        raise HistoserveError(f"The check of the runtime ended with {done.returncode}: {done.stderr[-500:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
+    arguments = [*own_python(), "-m", "workers.daemon.check", settings.provider, str(settings.threads or 0)]
+    child = start_child(Command("check", arguments), stdout=subprocess.PIPE)
+    told, _ = child.communicate(timeout=CHECK_S)
+    if child.returncode != 0:
+        raise HistoserveError(f"The check of the runtime ended with {child.returncode}.", "The log has the reason.")
+    found = json.loads(told.splitlines()[-1])
     ability = Ability(tuple(found["providers"]), found["packages"], tuple(found["refused"]))
     unavailable = [problem for problem in ability.refused if problem["type"].endswith(UNAVAILABLE)]
     if unavailable and not ability.packages:
@@ -53,21 +54,25 @@ def look(provider: str, threads: int | None) -> Ability:
     from models.runtimes import load_predictor
 
     packages, broken = scan_packages()
-    refused: list[HistoserveError] = [*broken]
+    refused: list[tuple[str, HistoserveError]] = [("", error) for error in broken]
     providers: set[str] = set()
     sound: dict[str, str] = {}
     for package in packages:
         try:
             predictor = load_predictor(package, provider, batch=1, threads=threads)
         except HistoserveError as error:
-            refused.append(error)
+            refused.append((package.manifest.reference, error))
         except ValueError as error:
-            refused.append(PackageInvalidError(f"{package.manifest.reference}: {error}"))
+            refused.append((package.manifest.reference, PackageInvalidError(str(error))))
         else:
             providers.add(predictor.provider)
             sound[package.manifest.reference] = package.manifest_sha256
             predictor.close()
-    return Ability(tuple(sorted(providers)), sound, tuple(error.as_problem() for error in refused))
+    return Ability(
+        tuple(sorted(providers)),
+        sound,
+        tuple({"package": reference, **error.as_problem()} for reference, error in refused),
+    )
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 from typing import Annotated
 
-import structlog
 import typer
 
 
@@ -34,15 +33,14 @@ def worker(
     from workers.contract.logs import set_up_logs
     from workers.contract.settings import Settings
     from workers.daemon.check import check_ability
-    from workers.daemon.supervise import check_ledger, child_env, new_seat, supervise
+    from workers.daemon.supervise import check_ledger, child_env, new_seat, supervise, tell_refused
 
     settings = Settings() if provider is None else Settings(provider=provider)
     set_up_logs(settings.log_format)
     with stop_on_signals() as stop:
         check_ledger(settings.database, stop)
         ability = check_ability(settings)
-        for problem in ability.refused:
-            structlog.get_logger().warning("package is not used", reason=problem["detail"])
+        tell_refused(settings, ability)
         seat = new_seat(settings, slots, ability)
         if as_json:
             typer.echo(json.dumps(asdict(seat)))

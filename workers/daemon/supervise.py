@@ -13,19 +13,21 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.errors import HistoserveError
+from models.errors import GoldenMismatchError, HistoserveError, PackageTamperedError
 from workers.contract.children import Command, Kept, end_kept, keep_running, own_python
 from workers.contract.doorbell import open_doorbell
 from workers.contract.errors import LedgerAwayError
 from workers.contract.settings import Settings
 from workers.daemon.check import Ability
 from workers.ledger import Ledger, newest_version, open_ledger, schema_version
+from workers.ledger.audit import Entry, add_entries
 from workers.ledger.seats import Seat, keep_seat, leave_seat, take_seat
 from workers.wake.reconcile import reconcile_once, sweep_scratch
 
 GRACE_S = 30.0
 """How long answers have to come to the end of a tile and release their bands."""
 LEDGER_WAIT_S = 60.0
+ALTERED = (PackageTamperedError.slug, GoldenMismatchError.slug)
 SWEEP_S = 600.0
 
 
@@ -75,6 +77,34 @@ def new_seat(settings: Settings, slots: int, ability: Ability) -> Seat:
         code_version=version("histoserve"),
         packages=ability.packages,
     )
+
+
+def tell_refused(settings: Settings, ability: Ability) -> None:
+    """Tell of the packages that are not used: in the log, and in the audit where one is not what it was.
+
+    Raises
+    ------
+    LedgerAwayError
+        The audit cannot be written.
+    """
+    for problem in ability.refused:
+        structlog.get_logger().warning("package is not used", package=problem["package"], reason=problem["detail"])
+    altered = [problem for problem in ability.refused if problem["type"].rsplit(":", 1)[-1] in ALTERED]
+    if not altered:
+        return
+    host = socket.gethostname()
+    ledger = open_ledger(settings.database)
+    try:
+        with ledger.write() as connection:
+            add_entries(
+                connection,
+                [
+                    Entry(None, None, "package.refused", problem["package"], 0, {"host": host, **problem})
+                    for problem in altered
+                ],
+            )
+    finally:
+        ledger.close()
 
 
 def supervise(settings: Settings, seat: Seat, stop: threading.Event, env: dict[str, str]) -> None:

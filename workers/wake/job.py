@@ -135,6 +135,8 @@ def _request(stay: Stay, slide: SlideRow, scratch: Path) -> RunRequest:
         out=scratch,
         mpp=order.mpp if order.mpp is not None else slide.mpp,
         provider=settings.provider,
+        parameters=order.parameters,
+        regions=order.regions,
         readers=settings.readers,
         threads=settings.threads,
         # What we keep ourselves nobody changes; what lies elsewhere is read again.

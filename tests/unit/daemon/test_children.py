@@ -85,5 +85,3 @@ def test_a_child_dies_with_its_parent() -> None:
     assert process.stdout.read() == b""
     process.stdout.close()
     process.wait()
-
-

@@ -1,4 +1,4 @@
-"""Parts of `up` and `serve` that need no process: the home folder, its lock, addresses, the embedded server's socket."""
+"""Parts of `up` and `serve` that need no process: home folder, lock, addresses, the embedded server's socket."""
 
 import os
 import socket
@@ -11,6 +11,8 @@ from redis.connection import parse_url
 from service.embedded import LONGEST_SOCKET_BYTES, embedded_server
 from service.serve import AddressError, listen_on, url_of
 from service.up import AlreadyUpError, _write_private, only_one, prepare_home
+
+EVERY = "0.0.0.0"  # noqa: S104 - listened on for a moment, to see what is told of it
 
 
 def mode(path: Path) -> int:
@@ -25,9 +27,8 @@ def test_the_home_folder_is_for_its_owner_only(tmp_path) -> None:
 
 
 def test_a_home_folder_has_one_user_at_a_time(tmp_path) -> None:
-    with only_one(tmp_path):
-        with pytest.raises(AlreadyUpError, match=str(os.getpid())), only_one(tmp_path):
-            pytest.fail("two hold it")
+    with only_one(tmp_path), pytest.raises(AlreadyUpError, match=str(os.getpid())), only_one(tmp_path):
+        pytest.fail("two hold it")
     with only_one(tmp_path):
         pass
 
@@ -47,7 +48,7 @@ def test_a_port_that_is_taken_is_told(tmp_path) -> None:
         listen_on("127.0.0.1", first.getsockname()[1])
 
 
-@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")])
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "127.0.0.1"), (EVERY, "127.0.0.1"), ("::1", "[::1]")])
 def test_the_url_is_one_that_a_client_here_can_use(host, told) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
