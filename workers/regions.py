@@ -27,8 +27,8 @@ CHUNK = 256
 """Edges looked at in one go: bounds the memory."""
 POINTS = 64
 """Points looked at in one go."""
-SHORTEST_PX = 1e-9
-"""A piece of an edge this short is the rounding of one that goes through a corner."""
+ROUNDING_PX = 1e-9
+"""What is nearer than this to a line of the grid lies on it."""
 BATCH = 65_536
 """Findings read from a table at once."""
 
@@ -104,17 +104,21 @@ def cover_cells(shape: Shape, side_px: float, size: tuple[int, ...]) -> tuple[Bo
     touched, part = np.zeros(size, dtype=bool), np.zeros(size)
     whole = np.zeros((size[0], size[1] + 1))
     for x0, y0, x1, y1 in _pieces(shape.edges, side_px):
-        middle = (x0 + x1) / 2
-        column, row = np.floor(middle / side_px).astype(int), np.floor((y0 + y1) / 2 / side_px).astype(int)
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        column, row = np.floor(x / side_px).astype(int), np.floor(y / side_px).astype(int)
         near = (row < size[0]) & (column < size[1])
         # What runs along a line of the grid is in neither of the squares beside it.
-        inside = near & (middle > column * side_px) & ((y0 + y1) / 2 > row * side_px)
+        inside = near & _is_between(x - column * side_px, side_px) & _is_between(y - row * side_px, side_px)
         touched[row[inside], column[inside]] = True
         drop, row, column = (y1 - y0)[near], row[near], column[near]
-        np.add.at(part, (row, column), drop * ((column + 1) * side_px - middle[near]))
+        np.add.at(part, (row, column), drop * ((column + 1) * side_px - x[near]))
         np.add.at(whole, (row, column + 1), drop * side_px)
     area = part + np.cumsum(whole, axis=1)[:, :-1]
     return touched | (area > side_px**2 / 2), area
+
+
+def _is_between(offset: Floats, side_px: float) -> Bools:
+    return np.asarray((offset > ROUNDING_PX) & (offset < side_px - ROUNDING_PX))
 
 
 def in_region(shape: Shape, xs: Floats, ys: Floats) -> Bools:
@@ -267,8 +271,7 @@ def _pieces(edges: Floats, side_px: float) -> Iterator[Floats]:
         owner, cut = owner[order], cut[order]
         points = some[owner, :2] + cut[:, None] * (some[owner, 2:] - some[owner, :2])
         same = owner[1:] == owner[:-1]
-        pieces = np.hstack((points[:-1], points[1:]))[same].T
-        yield pieces[:, np.hypot(pieces[2] - pieces[0], pieces[3] - pieces[1]) > SHORTEST_PX]
+        yield np.hstack((points[:-1], points[1:]))[same].T
 
 
 def _cuts(first: Floats, last: Floats, side_px: float) -> tuple[NDArray[np.int64], Floats]:

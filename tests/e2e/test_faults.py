@@ -1,5 +1,7 @@
 """What may happen to workers and servers in the middle of a slide, and what must come out: the same bytes, once."""
 
+import hashlib
+import json
 import os
 import random
 import signal
@@ -13,9 +15,11 @@ import pytest
 
 from tests.e2e.cluster import Cluster, cluster, leftovers, result_digests
 from tests.e2e.command import digests, run_json
+from tests.s3_server import s3_server
 from tests.servers import Server, new_database, postgres_server, wait_for
 from workers.ledger.events import list_events
 from workers.ledger.jobs import cancel_job, list_attempts
+from workers.ledger.states import JOB_TERMINAL
 from workers.wake.reconcile import sweep_scratch
 
 
@@ -187,18 +191,23 @@ def test_a_band_damaged_in_the_store_is_computed_again(deployment, phantom, undi
     assert "band-reopened" in kinds(deployment, job_id)
 
 
-def test_a_job_that_only_kills_its_workers_ends(deployment, phantom):
+def test_a_job_that_only_kills_its_workers_ends(tmp_path, phantom):
     """What eats the machine's memory on every try must not be tried for ever."""
-    job_id = deployment.order(deployment.put_slide(phantom))
-    deployment.start_worker()
-    deadline = time.monotonic() + 150
-    while deployment.job(job_id).state not in ("failed", "succeeded") and time.monotonic() < deadline:
-        for pid in deployment.horses():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-    job = deployment.job(job_id)
-    assert (job.state, (job.problem or {}).get("type")) == ("failed", "urn:histoserve:worker-lost")
+    with cluster(tmp_path, MAX_LOST="2") as deployment:
+        job_id = deployment.order(deployment.put_slide(phantom))
+        deployment.start_worker()
+
+        def is_over() -> bool:
+            with deployment.ledger.read() as connection:
+                is_at_it = any(a.outcome == "running" for a in list_attempts(connection, job_id))
+            for pid in deployment.horses() if is_at_it else []:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return deployment.job(job_id).state in JOB_TERMINAL
+
+        wait_for(is_over, 120)
+        job = deployment.job(job_id)
+        assert (job.state, job.problem["type"]) == ("failed", "urn:histoserve:worker-lost")
 
 
 def test_a_restarted_database_loses_nothing(tmp_path, phantom, undisturbed):
@@ -208,6 +217,26 @@ def test_a_restarted_database_loses_nothing(tmp_path, phantom, undisturbed):
         deployment.wait_bands(job_id, 1)
         server.restart()
         assert_done_once(deployment, job_id, undisturbed)
+
+
+def test_two_workers_share_a_slide_through_a_bucket(tmp_path, phantom, undisturbed):
+    """No folder in common but the bucket: each worker brings the slide, and the last one brings all shards."""
+    with s3_server() as bucket:
+        options = json.dumps({"endpoint_url": bucket.url, "key": "k", "secret": "s"})
+        with cluster(tmp_path, STORE_URL="s3://slides-and-results/hs", STORE_OPTIONS=options) as deployment:
+            for name in ("one", "two"):
+                deployment.env["HISTOSERVE_SCRATCH"] = str(tmp_path / name)
+                deployment.start_worker()
+            wait_for(lambda: len(deployment.listeners()) == 2, 30)
+            job_id = deployment.order(deployment.put_slide(phantom))
+            (job,) = deployment.finish(job_id)
+            assert result_digests(job) == undisturbed
+            for artifact in job.result["files"]:
+                stored = bucket.objects[f"hs/{job.result_prefix}/{artifact['path']}"]
+                assert hashlib.sha256(stored).hexdigest() == artifact["sha256"]
+            with deployment.ledger.read() as connection:
+                hands = {e.data["attempt"] for e in list_events(connection, job_id) if e.kind == "band-done"}
+            assert hands == {1, 2}
 
 
 def _is_alive(pid: int) -> bool:

@@ -112,6 +112,15 @@ def test_the_cells_chosen_are_those_that_share_area_with_the_region(shape: Shape
     assert area.sum() == pytest.approx(shape.area_px)
 
 
+@settings(max_examples=30)
+@given(shapes(), st.sampled_from([0.1, 1 / 3, 1.0007, 4.00027]))
+def test_a_scale_s_rounding_touches_no_cell_more(shape: Shape, scale: float) -> None:
+    scaled = Shape(shape.name, shape.edges * scale)
+    found, exact = (cover_cells(s, side, (CELLS, CELLS)) for s, side in ((scaled, SIDE * scale), (shape, SIDE)))
+    np.testing.assert_array_equal(found[0], exact[0])
+    np.testing.assert_allclose(found[1], exact[1] * scale**2, atol=1e-9)
+
+
 @settings(max_examples=40)
 @given(shapes())
 def test_the_points_in_a_region_are_those_of_an_exact_count(shape: Shape) -> None:

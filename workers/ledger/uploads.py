@@ -1,5 +1,6 @@
 """Uploads: how many bytes of each are on the disk for sure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -144,6 +145,19 @@ def drop_expired_uploads(connection: sa.Connection) -> list[str]:
     """The names of uploads whose time is over; their files may go."""
     update = sa.update(uploads).where(uploads.c.state.in_(("receiving", "complete")), uploads.c.expires_at < now())
     return list(connection.execute(update.values(state="dropped").returning(uploads.c.id)).scalars())
+
+
+def bytes_to_come(connection: sa.Connection) -> int:
+    """How many bytes unfinished uploads of known length will still bring."""
+    rest = sa.func.sum(uploads.c.length_bytes - uploads.c.offset_bytes)
+    query = sa.select(rest).where(uploads.c.state == "receiving", uploads.c.expires_at >= now())
+    return int(connection.execute(query).scalar() or 0)
+
+
+def upload_states(connection: sa.Connection, upload_ids: Sequence[str]) -> dict[str, UploadState]:
+    """The states of the uploads among `upload_ids` that there are."""
+    query = sa.select(uploads.c.id, uploads.c.state).where(uploads.c.id.in_(upload_ids))
+    return {row.id: row.state for row in connection.execute(query)}
 
 
 def _upload(row: sa.Row[Any]) -> Upload:

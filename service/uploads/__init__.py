@@ -1,0 +1,1 @@
+"""How the bytes of slides come in: files, offsets, checksums, room, and what may be registered by reference."""
