@@ -30,8 +30,3 @@ class RunningDigests:
             self._known[upload_id] = (offset, digest)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
-
-    def forget(self, upload_id: str) -> None:
-        """The upload is over."""
-        with self._lock:
-            self._known.pop(upload_id, None)

@@ -23,8 +23,11 @@ class UploadFile:
     def __init__(self, folder: Path, upload_id: str) -> None:
         """Open and lock; the file is made where there is none. Raises `UploadLockedError`."""
         self._folder = folder
-        self._file = os.open(folder / upload_id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         self._in_folder = False
+        try:
+            self._file = os.open(folder / upload_id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        except OSError as error:
+            raise _told(error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
