@@ -10,6 +10,7 @@ from service.deployment import open_deployment
 from service.guard import Guard
 from service.problems import add_problem_handlers
 from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
+from service.uploads.sweep import open_desk
 from workers.contract.settings import Settings
 
 DESCRIPTION = (
@@ -26,7 +27,8 @@ def create_app(settings: Settings) -> FastAPI:
         deployment = open_deployment(settings)
         app.state.deployment = deployment
         try:
-            yield
+            async with open_desk(deployment) as app.state.desk:
+                yield
         finally:
             deployment.close()
 

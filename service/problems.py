@@ -27,6 +27,7 @@ STATUS: Mapping[str, int] = {
     "no-result": 404,
     "state-conflict": 409,
     "offset-conflict": 409,
+    "request-timeout": 408,
     "gone": 410,
     "upload-too-large": 413,
     "length-required": 411,

@@ -67,7 +67,7 @@ class UploadTold(Told):
 class SlideSent(Sent):
     """A slide to be registered: the bytes of an upload, or a place the service may read."""
 
-    upload_id: str | None = None
+    upload_id: Identifier | None = None
     uri: Annotated[str | None, Field(max_length=2048, description="An allow-listed `file:` or `s3:` URI.")] = None
     filename: Annotated[str | None, Field(max_length=255)] = None
     sha256: Annotated[Sha256 | None, Field(description="The slide is refused where its bytes have another digest.")] = (

@@ -1,38 +1,63 @@
-"""The service in a thread of the test: a real server on a free port, and a client of it."""
+"""The service for tests: on a real socket of this process, or as a process of its own."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
 
-from service.app import create_app
+from tests.own_app import create_app
+from service.serve import listen_on, url_of
 from tests.servers import wait_for
 from workers.contract.settings import Settings
+from workers.ledger import Ledger, migrate, open_ledger
+from workers.ledger.keys import Scope, create_key
+
+NOWHERE = "redis://127.0.0.1:1/0"
+"""Redis is away: the service does without."""
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A service that answers."""
+
+    settings: Settings
+    ledger: Ledger
+    url: str
+    app: Any
+
+    def key(self, tenant: str = "lab", scopes: tuple[Scope, ...] = ("read", "write")) -> str:
+        with self.ledger.write() as connection:
+            return create_key(connection, tenant, "test", scopes)[1]
+
+    def client(self, tenant: str = "lab", scopes: tuple[Scope, ...] = ("read", "write")) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.key(tenant, scopes)}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+
+def made_settings(home: Path, **fields: Any) -> Settings:
+    return Settings(**({"home": home, "reserve_bytes": 0, "redis_url": NOWHERE} | fields))
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """The URL of a running service; it is gone when the block ends."""
-    config = uvicorn.Config(create_app(settings), log_config=None, ws="none", lifespan="on", access_log=False)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        thread = threading.Thread(target=server.run, args=([listening],), name="service")
-        thread.start()
-        try:
-            wait_for(lambda: server.started or not thread.is_alive(), 30)
-            assert server.started, "the service did not start"
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@contextmanager
-def client_of(url: str, headers: dict[str, str]) -> Iterator[httpx.Client]:
-    """A client that believes in no proxy."""
-    with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
-        yield client
+def served(settings: Settings) -> Iterator[Served]:
+    """The app under uvicorn in a thread, on a free port, with the limits of `histoserve serve`."""
+    migrate(settings.database)
+    app = create_app(settings)
+    listening = listen_on("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="on", log_config=None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started or not thread.is_alive(), 30)
+    ledger = open_ledger(settings.database)
+    try:
+        yield Served(settings, ledger, url_of(listening), app)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        ledger.close()
+        listening.close()

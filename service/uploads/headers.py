@@ -20,7 +20,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
 BODY_TYPE = "application/offset+octet-stream"
 ALGORITHMS: Mapping[str, int] = {"sha256": 32, "sha1": 20, "md5": 16}
-"""Checksums that are computed here, and their bytes. They guard against accidents; SHA-256 of the whole is the proof."""
+"""Checksums that are computed here, and their bytes. They guard against accidents; the whole has its SHA-256."""
 MOST_DIGITS = 18
 MOST_METADATA = 32
 LONGEST_METADATA = 4096
@@ -130,7 +130,9 @@ def read_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     for pair in pairs:
         key, _, encoded = pair.strip().partition(" ")
         if not KEY.fullmatch(key) or key in found:
-            raise BadRequestError(f"Upload-Metadata has the key {key[:32]!r}.", "Keys are ASCII, not empty, and unique.")
+            raise BadRequestError(
+                f"Upload-Metadata has the key {key[:32]!r}.", "Keys are ASCII and unique."
+            )
         found[key] = _text(_decode(encoded, "Upload-Metadata"), key)
     return found
 

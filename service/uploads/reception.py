@@ -87,13 +87,7 @@ class Reception:
         """The offset, all that came being acknowledged. Raises as `take`, and `ChecksumMismatchError`."""
         with self._lock:
             self._sound = False
-            checksum = self._terms.checksum
-            if checksum is not None and self._check is not None:
-                if not hmac.compare_digest(self._check.digest(), checksum.digest):
-                    raise ChecksumMismatchError(
-                        f"The {checksum.algorithm} of the {self._end - self._kept} bytes that came is another.",
-                        "Nothing of them was kept; send them again.",
-                    )
+            self._compare()
             self._settle()
         return self._kept
 
@@ -118,6 +112,15 @@ class Reception:
         for digest in (self._digest, self._check):
             if digest is not None:
                 digest.update(data)
+
+    def _compare(self) -> None:
+        checksum = self._terms.checksum
+        if checksum is None or self._check is None or hmac.compare_digest(self._check.digest(), checksum.digest):
+            return
+        raise ChecksumMismatchError(
+            f"The {checksum.algorithm} of the {self._end - self._kept} bytes that came is another.",
+            "Nothing of them was kept; send them again.",
+        )
 
     def _is_due(self) -> bool:
         return self._end - self._kept >= PIECE_BYTES or time.monotonic() - self._kept_at >= PIECE_S

@@ -78,7 +78,11 @@ def test_the_same_key_is_the_same_job_and_another_body_is_refused(client, ledger
     slide = made_slide(ledger)
     first = submit(client, slide.id)
     again = submit(client, slide.id)
-    assert (again.status_code, again.json(), again.headers["location"]) == (202, first.json(), first.headers["location"])
+    assert (again.status_code, again.json(), again.headers["location"]) == (
+        202,
+        first.json(),
+        first.headers["location"],
+    )
     problem(submit(client, slide.id, priority="stat"), 422, "idempotency-mismatch")
 
 

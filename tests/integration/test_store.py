@@ -55,6 +55,14 @@ def test_removing_takes_what_is_under_a_folder_and_nothing_else(store, tmp_path)
     store.remove("jobs/a")
 
 
+def test_names_are_those_right_under_a_folder(store, tmp_path):
+    for key in ("jobs/a/1", "jobs/b/c/2", "slides/s"):
+        put(store, tmp_path, key, b"x")
+    assert store.names("jobs") == ["jobs/a", "jobs/b"]
+    assert store.names("jobs/a") == ["jobs/a/1"]
+    assert store.names("nothing") == []
+
+
 def test_what_is_not_there_is_told(store, tmp_path):
     with pytest.raises(StoreError):
         store.size("nothing")

@@ -89,6 +89,17 @@ class Store:
         """True where there is a file at `key`."""
         return bool(self.files.isfile(self._full(key)))
 
+    def names(self, prefix: str) -> list[str]:
+        """The keys and folders of keys right under a folder of keys."""
+        try:
+            found = self.files.ls(self._full(prefix), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _told(error, prefix) from error
+        cut = len(self.root) + 1
+        return sorted(name.rstrip("/")[cut:] for name in found if name.rstrip("/") != self._full(prefix))
+
     def remove(self, prefix: str) -> None:
         """Remove the file or everything under a folder of keys; what is not there is fine."""
         try:

@@ -6,7 +6,7 @@ import os
 import structlog
 
 from models.errors import HistoserveError, InternalError
-from workers.contract.errors import DiskFullError, LeaseLostError, OutOfMemoryError, WorkerLostError
+from workers.contract.errors import DiskFullError, LeaseLostError, OutOfMemoryError, TimedOutError, WorkerLostError
 from workers.contract.settings import Settings
 from workers.ledger.jobs import JobRow
 from workers.ledger.leases import Attempt, Outcome, count_failure, end_attempt, fail_job, start_attempt
@@ -105,10 +105,9 @@ def _tell(place: Place, job: JobRow, attempt: Attempt, error: HistoserveError) -
 
     def settle() -> Outcome:
         with place.ledger.write() as connection:
-            if error.blame == "user_error" or count_failure(connection, attempt) >= place.settings.max_failures:
+            is_final = error.blame == "user_error" or isinstance(error, TimedOutError)
+            if is_final or count_failure(connection, attempt) >= place.settings.max_failures:
                 fail_job(connection, job.id, problem)
-                end_attempt(connection, attempt, "failed", problem)
-                return "failed"
             end_attempt(connection, attempt, "failed", problem)
             return "failed"
 
