@@ -2,11 +2,15 @@
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from models.errors import HistoserveError
 
 if TYPE_CHECKING:
     from service.up import Up
@@ -34,7 +38,8 @@ def serve(
 
         histoserve serve --port 0 --json
     """
-    from service.serve import listen_on, run_service
+    with _needs("serve", "service"):
+        from service.serve import listen_on, run_service
     from workers.contract.logs import set_up_logs
     from workers.contract.settings import Settings
     from workers.ledger import migrate
@@ -71,7 +76,8 @@ def up(
     The key that the command line picks up is in the folder, readable by you alone. Ctrl-C ends it; started again on
     the same folder, it goes on with all work that was not finished.
     """
-    from service.up import run_up
+    with _needs("up", "up"):
+        from service.up import run_up
     from workers.contract.children import stop_on_signals
     from workers.contract.logs import set_up_logs
     from workers.contract.settings import Settings
@@ -81,6 +87,18 @@ def up(
     set_up_logs(settings.log_format)
     with stop_on_signals() as stop:
         run_up(settings, slots, stop, _tell_json if as_json else _tell_panel)
+
+
+@contextmanager
+def _needs(command: str, extra: str) -> Iterator[None]:
+    """Tell which extra is missing where an import in the block fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise HistoserveError(
+            f"`histoserve {command}` needs {error.name}, which is not installed here.",
+            f"Install it with: pip install 'histoserve[{extra}]'.",
+        ) from error
 
 
 def _given(**values: object) -> dict[str, Any]:

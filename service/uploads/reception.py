@@ -28,6 +28,7 @@ class Terms:
     """The upload's length where it is known, the largest that is taken where not."""
     reserve_bytes: int
     checksum: Checksum | None = None
+    piece_bytes: int = PIECE_BYTES
 
 
 Acknowledge = Callable[[int, str | None], None]
@@ -51,7 +52,7 @@ class Reception:
         self._digests = digests
         self._acknowledge = acknowledge
         self._digest = digests.take(terms.upload_id, offset)
-        self._kept_digest = None if self._digest is None else self._digest.copy()
+        self._kept_digest = self._digest
         self._check = None if terms.checksum is None else terms.checksum.start()
         self._kept = self._end = offset
         self._kept_at = time.monotonic()
@@ -123,7 +124,7 @@ class Reception:
         )
 
     def _is_due(self) -> bool:
-        return self._end - self._kept >= PIECE_BYTES or time.monotonic() - self._kept_at >= PIECE_S
+        return self._end - self._kept >= self._terms.piece_bytes or time.monotonic() - self._kept_at >= PIECE_S
 
     def _settle(self) -> None:
         self._kept_at = time.monotonic()

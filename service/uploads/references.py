@@ -12,7 +12,7 @@ from service.uploads.errors import ReferenceNotAllowedError
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 LONGEST_URI = 2048
-UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_reference(uri: str, roots: Sequence[str]) -> str:
@@ -25,7 +25,7 @@ def read_reference(uri: str, roots: Sequence[str]) -> str:
     SlideUnreadableError
         It does, and nothing is there.
     """
-    if UNPRINTABLE.search(uri) or "\\" in uri:
+    if CONTROL.search(uri) or "\\" in uri:
         raise _refusal()
     try:
         parts = urlsplit(uri)
@@ -94,7 +94,7 @@ def _read_bucket(uri: str, parts: SplitResult, roots: Sequence[str]) -> str:
     steps = [*key.split("/"), *decoded.split("/")]
     if not BUCKET.fullmatch(parts.netloc) or any(step in ("", ".", "..") for step in steps):
         raise _refusal()
-    if UNPRINTABLE.search(decoded) or "\\" in decoded:
+    if CONTROL.search(decoded) or "\\" in decoded:
         raise _refusal()
     if any(uri.startswith(root.rstrip("/") + "/") for root in roots if root.startswith("s3://")):
         return uri

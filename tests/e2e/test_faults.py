@@ -66,7 +66,7 @@ def test_an_undisturbed_job_has_the_digests_of_run(deployment, phantom, undistur
     deployment.start_worker()
     slide = deployment.put_slide(phantom)
     assert_done_once(deployment, deployment.order(slide), undisturbed)
-    assert leftovers(deployment.settings) == []
+    wait_for(lambda: leftovers(deployment.settings) == [], 10)
 
 
 @pytest.mark.parametrize("victim", ["horse", "listener", "supervisor"])
@@ -86,7 +86,7 @@ def test_whoever_is_killed_the_job_goes_on_from_its_last_band(deployment, phanto
     with deployment.ledger.read() as connection:
         assert [a.outcome for a in list_attempts(connection, job_id)] == ["lost", "done"]
     sweep_scratch(deployment.ledger, deployment.settings)
-    assert leftovers(deployment.settings) == []
+    wait_for(lambda: leftovers(deployment.settings) == [], 10)
 
 
 def test_sigterm_releases_the_bands_and_repeats_none(deployment, phantom, undisturbed):
@@ -97,7 +97,7 @@ def test_sigterm_releases_the_bands_and_repeats_none(deployment, phantom, undist
     assert worker.wait(30) == 0
     with deployment.ledger.read() as connection:
         assert [a.outcome for a in list_attempts(connection, job_id)] == ["released"]
-    assert leftovers(deployment.settings) == []
+    wait_for(lambda: leftovers(deployment.settings) == [], 10)
     deployment.start_worker()
     assert_done_once(deployment, job_id, undisturbed)
 
@@ -162,7 +162,7 @@ def test_a_cancelled_job_stops_computing_and_publishes_nothing(deployment, phant
     wait_for(lambda: not deployment.horses(), 30, lambda: "the child computes on")
     job = deployment.job(job_id)
     assert (job.state, job.result) == ("cancelled", None)
-    assert leftovers(deployment.settings) == []
+    wait_for(lambda: leftovers(deployment.settings) == [], 10)
 
 
 def test_an_urgent_job_goes_before_a_running_one(deployment, phantom, undisturbed):

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from models.errors import HistoserveError, PackageInvalidError, ProviderUnavailableError
 from workers.contract.children import Command, own_python, start_child
@@ -35,6 +36,11 @@ def check_ability(settings: Settings) -> Ability:
     HistoserveError
         The check itself failed.
     """
+    if find_spec("numpy") is None:
+        raise HistoserveError(
+            "A worker needs the engine, which is not installed here.",
+            "Install it with: pip install 'histoserve[worker-cpu]', or [worker-gpu] where there is a GPU.",
+        )
     arguments = [*own_python(), "-m", "workers.daemon.check", settings.provider, str(settings.threads or 0)]
     child = start_child(Command("check", arguments), stdout=subprocess.PIPE)
     told, _ = child.communicate(timeout=CHECK_S)
