@@ -24,3 +24,16 @@ def create_app(settings):
     app.add_middleware(Guard)
     add_problem_handlers(app)
     return app
+
+
+if __name__ == "__main__":
+    import json, sys, os
+    import uvicorn
+    from service.serve import listen_on, url_of
+    from workers.contract.settings import Settings
+    sys.path.insert(0, os.getcwd())
+    l = listen_on("127.0.0.1", int(sys.argv[3]))
+    c = uvicorn.Config(create_app(Settings()), http="h11", log_config=None, lifespan="on", access_log=False)
+    s = uvicorn.Server(c)
+    print(json.dumps({"url": url_of(l)}), flush=True)
+    s.run(sockets=[l])

@@ -49,7 +49,7 @@ def served(settings: Settings) -> Iterator[Served]:
     migrate(settings.database)
     app = create_app(settings)
     listening = listen_on("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="on", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="on", log_config=None, h11_max_incomplete_event_size=64 << 10))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive(), 30)

@@ -52,7 +52,7 @@ class Reception:
         self._digests = digests
         self._acknowledge = acknowledge
         self._digest = digests.take(terms.upload_id, offset)
-        self._kept_digest = self._digest
+        self._kept_digest = None if self._digest is None else self._digest.copy()
         self._check = None if terms.checksum is None else terms.checksum.start()
         self._kept = self._end = offset
         self._kept_at = time.monotonic()

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
-from models.errors import InternalError
+from models.errors import IntegrityError, InternalError
 from service.access import Caller, entry_of
 from service.deployment import Deployment
 from service.once import answer_once
@@ -14,7 +14,7 @@ from service.uploads.errors import SlideSourceError
 from service.uploads.headers import bare_filename
 from service.uploads.references import read_reference
 from service.wire import OrderIds, Problem, SlideSent, SlideTold, when
-from workers.contract.errors import GoneError, SlideChangedError, StateConflictError
+from workers.contract.errors import GoneError, SlideChangedError, StateConflictError, StoreError
 from workers.ledger.audit import add_entries
 from workers.ledger.idempotency import Answer
 from workers.ledger.slides import (
@@ -91,13 +91,10 @@ def _register_upload(deployment: Deployment, caller: Caller, sent: SlideSent, ke
     with deployment.ledger.read() as connection:
         upload = get_upload(connection, caller.tenant, upload_id)
         is_known = _find_same(connection, caller, sent, upload) is not None
-    is_stored = upload.state == "complete" and not is_known
-    path = deployment.settings.uploads_folder / upload_id
-    if is_stored:
+    is_stored = False
+    if upload.state == "complete" and not is_known:
         _check_stated(sent, upload)
-        if upload.length_bytes == 0:
-            path.touch()
-        deployment.store.put(path, store_key(upload_id))
+        is_stored = _store(deployment, caller, upload)
     try:
         answer = _place(deployment, caller, sent, key, f"{STORE_SCHEME}{store_key(upload_id)}", is_stored=is_stored)
     except GoneError:
@@ -105,8 +102,25 @@ def _register_upload(deployment: Deployment, caller: Caller, sent: SlideSent, ke
         remove_bytes(deployment, upload_id)
         raise
     # The store has the bytes, or another slide does.
-    path.unlink(missing_ok=True)
+    (deployment.settings.uploads_folder / upload_id).unlink(missing_ok=True)
     return answer
+
+
+def _store(deployment: Deployment, caller: Caller, upload: Upload) -> bool:
+    """True where the upload's bytes are in the store now; False where another request has made a slide of them."""
+    path = deployment.settings.uploads_folder / upload.id
+    if upload.length_bytes == 0:
+        path.touch()
+    try:
+        deployment.store.put(path, store_key(upload.id))
+    except StoreError:
+        if path.exists():
+            raise
+        with deployment.ledger.read() as connection:
+            if get_upload(connection, caller.tenant, upload.id).state == "complete":
+                raise IntegrityError(f"The bytes of the upload {upload.id} are lost.", "Send them again.") from None
+        return False
+    return True
 
 
 def _place(

@@ -8,9 +8,9 @@ import hashlib
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ from workers.ledger.states import JOB_TERMINAL
 
 SLIDES = 200
 FAULT_EVERY_S = 4.0
+ROUNDS = 6
+"""How often each kind of fault happens."""
 ENDS = ("succeeded", "failed", "cancelled")
 
 
@@ -42,29 +44,27 @@ class History:
 
 @pytest.mark.timeout(1800)
 def test_two_hundred_slides_with_faults_lose_nothing(tmp_path: Path) -> None:
-    chance = random.Random(2)
     path = tmp_path / "small.tiff"
     write_phantom(PhantomSpec(seed=3, width_px=600, height_px=600, mpp=0.5, tissue=0.7), {"he": path})
     with cluster(tmp_path / "home", LEASE_S="3") as deployment:
         deployment.start_worker(slots=2)
-        client, history, over = deployment.start_service(), History(), threading.Event()
-        faults = threading.Thread(target=_disturb, args=(deployment, over, random.Random(5)))
-        faults.start()
-        try:
-            slide_id = deployment.put_slide(path).id
-            for number in range(SLIDES):
-                _submit(client, slide_id, f"key-{number}", history, chance)
-                if number % 20 == 7:
-                    _cancel(client, chance.choice(list(history.accepted.values())), history)
-            over.set()
-            faults.join()
-            _end_well(deployment)
+        slide_id, history = deployment.put_slide(path).id, History()
+        with deployment.start_service() as client, ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(_send, client, slide_id, history)
+            # From this thread: a server dies with the thread that started it.
+            _disturb(deployment, random.Random(5), sending)
+            sending.result()
             jobs = deployment.finish(*history.accepted.values(), limit_s=900)
-        finally:
-            over.set()
-            faults.join()
-            client.close()
         _check(deployment, history, jobs)
+
+
+def _send(client: httpx.Client, slide_id: str, history: History) -> None:
+    """Two hundred submissions, some repeated, some cancelled."""
+    chance = random.Random(2)
+    for number in range(SLIDES):
+        _submit(client, slide_id, f"key-{number}", history, chance)
+        if number % 20 == 7:
+            _cancel(client, chance.choice(list(history.accepted.values())), history)
 
 
 def _submit(client: httpx.Client, slide_id: str, key: str, history: History, chance: random.Random) -> None:
@@ -96,11 +96,14 @@ def _patiently(ask, allowed=(202,)) -> dict:
         time.sleep(0.1)
 
 
-def _disturb(deployment: Cluster, over: threading.Event, chance: random.Random) -> None:
-    """A fault every few seconds, of every kind there is."""
-    faults = [_kill_horse, _kill_listener, _kill_supervisor, _flush, _restart_redis, _kill_service]
-    while not over.wait(chance.uniform(0.5, FAULT_EVERY_S)):
-        chance.choice(faults)(deployment)
+def _disturb(deployment: Cluster, chance: random.Random, sending: "Future[None]") -> None:
+    """A fault every few seconds, of every kind there is, while jobs come in and long after."""
+    faults = [_kill_horse, _kill_listener, _kill_supervisor, _flush, _restart_redis, _kill_service] * ROUNDS
+    chance.shuffle(faults)
+    for fault in faults:
+        time.sleep(chance.uniform(0.5, FAULT_EVERY_S))
+        fault(deployment)
+    wait([sending])
 
 
 def _kill_horse(deployment: Cluster) -> None:
@@ -138,12 +141,6 @@ def _kill_service(deployment: Cluster) -> None:
     assert deployment.service.stdout is not None
     deployment.service.stdout.close()
     deployment.start_service().close()
-
-
-def _end_well(deployment: Cluster) -> None:
-    """From here on nothing is disturbed: what was accepted must come to its end by itself."""
-    if not deployment.workers:
-        deployment.start_worker(slots=2)
 
 
 def _check(deployment: Cluster, history: History, jobs) -> None:
