@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import anyio
 from fastapi import FastAPI
 
 from service.deployment import open_deployment
 from service.guard import Guard
+from service.health import PackageWatch
+from service.metrics import CountRequests, Metrics
 from service.problems import add_problem_handlers
 from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
 from service.uploads.sweep import open_desk
@@ -41,9 +44,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
+    app.state.metrics, app.state.packages = Metrics(), PackageWatch()
+    app.state.streams = anyio.CapacityLimiter(events.MOST_STREAMS)
     for module in (uploads, slides, models, jobs, batches, events, results, admin, health):
         app.include_router(module.router)
     app.add_middleware(Guard)
+    app.add_middleware(CountRequests, metrics=app.state.metrics)
     add_problem_handlers(app)
     return app

@@ -1,4 +1,4 @@
-"""Limits at the edge of the process: slow headers, broken requests, crowds; each is answered with a problem document."""
+"""Limits at the edge of the process: slow headers, broken requests, crowds; each answered with a problem document."""
 
 import asyncio
 import json

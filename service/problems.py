@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from models.errors import HistoserveError, InternalError
+from service.ranges import RangeNotSatisfiableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = "5"
@@ -36,6 +37,7 @@ STATUS: Mapping[str, int] = {
     "range-not-satisfiable": 416,
     "upload-locked": 423,
     "queue-full": 429,
+    "too-many-streams": 429,
     "checksum-mismatch": 460,
     "checksum-unsupported": 400,
     "ledger-away": 503,
@@ -60,6 +62,8 @@ def problem_of(error: HistoserveError) -> JSONResponse:
     headers = {}
     if status in (423, 429, 503):
         headers["Retry-After"] = RETRY_S
+    if isinstance(error, RangeNotSatisfiableError):
+        headers["Content-Range"] = f"bytes */{error.size_bytes}"
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(status, error.as_problem(), headers)

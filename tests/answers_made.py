@@ -2,8 +2,13 @@
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
+
+from workers.contract.logs import set_up_logs
+from workers.contract.settings import Settings
+from workers.daemon.listen import listen, warm_up
 
 
 def write_down(folder: str, name: str) -> None:
@@ -23,3 +28,15 @@ def stay(folder: str, name: str) -> None:
             write_down(folder, f"{name}.stopped")
             return
     write_down(folder, f"{name}.done")
+
+
+def main() -> None:
+    """A listener as `workers.daemon.listen` is one, that gives the answers above."""
+    settings = Settings()
+    set_up_logs(settings.log_format)
+    warm_up()
+    sys.exit(listen(settings, ("tests.answers_made.write_down", "tests.answers_made.stay")))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import uvicorn
 
-from tests.own_app import create_app
+from service.app import create_app
 from service.serve import listen_on, url_of
-from tests.servers import wait_for
+from tests.servers import postgres_server, wait_for
 from workers.contract.settings import Settings
 from workers.ledger import Ledger, migrate, open_ledger
 from workers.ledger.keys import Scope, create_key
@@ -44,12 +44,24 @@ def made_settings(home: Path, **fields: Any) -> Settings:
 
 
 @contextmanager
+def database(kind: str) -> Iterator[str | None]:
+    """The URL of an empty PostgreSQL; None for SQLite, which lies in the service's home."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
 def served(settings: Settings) -> Iterator[Served]:
     """The app under uvicorn in a thread, on a free port, with the limits of `histoserve serve`."""
     migrate(settings.database)
     app = create_app(settings)
     listening = listen_on("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="on", log_config=None, h11_max_incomplete_event_size=64 << 10))
+    server = uvicorn.Server(
+        uvicorn.Config(app, http="h11", lifespan="on", log_config=None, h11_max_incomplete_event_size=64 << 10)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive(), 30)

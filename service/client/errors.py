@@ -27,6 +27,13 @@ class NoServiceError(RefusedInputError):
     title = "Which service, and with which key?"
 
 
+class FileUnreadableError(RefusedInputError):
+    """The file that was to be sent is not there, or may not be read."""
+
+    slug = "file-unreadable"
+    title = "The file cannot be read"
+
+
 class FileChangedError(RefusedInputError):
     """The file changed while it was sent."""
 

@@ -56,7 +56,9 @@ def find_place(url: str | None = None, key: str | None = None) -> Place:
     if not url.startswith(("http://", "https://")):
         raise NoServiceError(f"{url!r:.200} is no http: or https: URL.", REMEDY)
     if key is None:
-        raise NoServiceError(f"There is no API key for {url}.", "Set HISTOSERVE_KEY; `histoserve keys create` makes one.")
+        raise NoServiceError(
+            f"There is no API key for {url}.", "Set HISTOSERVE_KEY; `histoserve keys create` makes one."
+        )
     return Place(url.rstrip("/"), key)
 
 

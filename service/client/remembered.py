@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from service.client.errors import FileUnreadableError
 from service.client.place import Place
 
 ENDS_BYTES = 64 << 10
@@ -25,12 +26,25 @@ def cache_folder() -> Path:
 
 
 def identity(path: Path, place: Place) -> str:
-    """A digest of a file as it is now (place, size, time of change, first and last bytes), the service and the key."""
-    status = path.stat()
-    with path.open("rb") as file:
-        first = file.read(ENDS_BYTES)
-        file.seek(max(0, status.st_size - ENDS_BYTES))
-        last = file.read(ENDS_BYTES)
+    """A digest of a file as it is now (place, size, time of change, first and last bytes), the service and the key.
+
+    Raises
+    ------
+    FileUnreadableError
+        There is no such file, or it may not be read.
+    """
+    try:
+        status = path.stat()
+        with path.open("rb") as file:
+            first = file.read(ENDS_BYTES)
+            file.seek(max(0, status.st_size - ENDS_BYTES))
+            last = file.read(ENDS_BYTES)
+    except IsADirectoryError as error:
+        raise FileUnreadableError(
+            f"{path.name} is a folder; one file is sent at a time.", "Register a folder of DICOM files by reference."
+        ) from error
+    except OSError as error:
+        raise FileUnreadableError(f"{path.name} cannot be read: {error.strerror}.", "Look at its name.") from error
     parts = [str(path.absolute()), str(status.st_size), str(status.st_mtime_ns), place.url, place.key]
     digests = [hashlib.sha256(part).hexdigest() for part in (first, last)]
     return hashlib.sha256(json.dumps(parts + digests).encode()).hexdigest()

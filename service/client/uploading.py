@@ -13,15 +13,17 @@ import httpx
 
 from models.errors import RefusedInputError
 from service.client.calls import IDEMPOTENCY, Calls, away, may_mend, told_pause_s
-from service.client.errors import FileChangedError, error_of_answer
+from service.client.errors import FileChangedError, FileUnreadableError, error_of_answer
 from service.client.remembered import Remembered
-from workers.contract.errors import GoneError, UnknownError
 
 PIECE_BYTES = 8 << 20
 TUS = {"Tus-Resumable": "1.0.0"}
 GO_ON = frozenset({409, 423})
 """Answers to a piece after which the offset is asked for again: another one than we thought, or held by a request of
 ours that the service has not given up yet."""
+
+NO_LONGER_THERE = frozenset({"http-404", "http-410"})
+"""An answer to HEAD has no body, so its status is all that tells."""
 
 Report = Callable[[int, int], None]
 """Told of the bytes that are done, and of how many there are."""
@@ -81,7 +83,7 @@ def send_file(calls: Calls, path: Path, memory: Remembered, report: Report) -> U
     try:
         file = path.open("rb")
     except OSError as error:
-        raise RefusedInputError(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise FileUnreadableError(f"{path.name} cannot be read: {error.strerror}.") from error
     with file:
         before = os.fstat(file.fileno())
         size = before.st_size
@@ -104,8 +106,9 @@ def _find(calls: Calls, memory: Remembered, size: int) -> tuple[str, int] | None
         return None
     try:
         answer = calls.send("HEAD", f"/v1/uploads/{upload_id}", TUS)
-    except (UnknownError, GoneError, RefusedInputError):
-        # The body of an answer to HEAD is empty: of 404 and 410 the status is all there is.
+    except RefusedInputError as error:
+        if error.slug not in NO_LONGER_THERE:
+            raise
         memory.forget()
         return None
     if answer.headers.get("Upload-Length") != str(size):
@@ -115,7 +118,7 @@ def _find(calls: Calls, memory: Remembered, size: int) -> tuple[str, int] | None
 
 
 def _begin(calls: Calls, name: str, size: int) -> str:
-    metadata = f"filename {base64.b64encode(name.encode()[:255]).decode()}" if name else ""
+    metadata = f"filename {base64.b64encode(name.encode()).decode()}"
     headers = TUS | {"Upload-Length": str(size), "Upload-Metadata": metadata, IDEMPOTENCY: uuid4().hex}
     answer = calls.send("POST", "/v1/uploads", headers)
     return answer.headers["Location"].rsplit("/", 1)[1]

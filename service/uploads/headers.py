@@ -130,9 +130,7 @@ def read_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     for pair in pairs:
         key, _, encoded = pair.strip().partition(" ")
         if not KEY.fullmatch(key) or key in found:
-            raise BadRequestError(
-                f"Upload-Metadata has the key {key[:32]!r}.", "Keys are ASCII and unique."
-            )
+            raise BadRequestError(f"Upload-Metadata has the key {key[:32]!r}.", "Keys are ASCII and unique.")
         found[key] = _text(_decode(encoded, "Upload-Metadata"), key)
     return found
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rq import Callback
+from rq.webhook import Webhook
 
 from tests.conftest import REPOSITORY
 from tests.servers import Server, valkey_server, wait_for
@@ -48,7 +50,7 @@ def command(settings: Settings) -> Command:
         "HISTOSERVE_QUEUE_PREFIX": settings.queue_prefix,
         "PYTHONPATH": str(REPOSITORY),
     }
-    return Command("listener", [sys.executable, "-P", "-m", "workers.daemon.listen"], env)
+    return Command("listener", [sys.executable, "-P", "-m", "tests.answers_made"], env)
 
 
 @contextmanager
@@ -62,7 +64,11 @@ def running(command: Command) -> Iterator[subprocess.Popen[bytes]]:
 
 def ring(doorbell: Doorbell, answer: str, *arguments: object, priority: str = "routine") -> None:
     doorbell.queue(priority).enqueue_call(  # type: ignore[arg-type]
-        f"tests.answers_made.{answer}", args=[str(a) for a in arguments], timeout=600, result_ttl=60, failure_ttl=60
+        answer if "." in answer else f"tests.answers_made.{answer}",
+        args=[str(a) for a in arguments],
+        timeout=600,
+        result_ttl=60,
+        failure_ttl=60,
     )
 
 
@@ -105,6 +111,20 @@ def test_stat_is_answered_before_routine(command, doorbell, tmp_path) -> None:
             ids_in(path)
     written = [path.stat().st_mtime_ns for path in order]
     assert written == sorted(written)
+
+
+def test_only_rings_are_answered(command, doorbell, tmp_path) -> None:
+    """Whoever writes to Redis names a function, and what is to be called or told afterwards: it is thrown away."""
+    ring(doorbell, "os.mkdir", tmp_path / "named")
+    queue = doorbell.queue("routine")
+    after = Callback("shutil.rmtree")
+    queue.enqueue("tests.answers_made.write_down", args=[str(tmp_path), "after"], on_success=after)
+    hook = Webhook("http://127.0.0.1:9/", "finished")
+    queue.enqueue("tests.answers_made.write_down", args=[str(tmp_path), "hooked"], webhooks=[hook])
+    ring(doorbell, "write_down", tmp_path, "last")
+    with running(command):
+        ids_in(tmp_path / "last")
+    assert {path.name for path in tmp_path.iterdir()} == {"last"}
 
 
 def test_a_child_dies_with_its_listener(command, doorbell, tmp_path) -> None:
@@ -218,4 +238,4 @@ def test_a_listener_waits_for_a_redis_that_is_late(valkey, command, doorbell, tm
 
 def says_python(pid: int) -> bool:
     """True where the process became the listener."""
-    return b"workers.daemon.listen" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"-m\0tests.answers_made" in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.servers import valkey_server, wait_for
-from tests.serving import Served, made_settings, served
+from tests.serving import Served, database, made_settings, served
 from workers.ledger.audit import list_entries
-from workers.ledger.jobs import NewJob, create_job
+from workers.ledger.jobs import NewJob, cancel_job, create_job
 from workers.ledger.slides import get_slide
 from workers.ledger.states import move_slide
 
@@ -32,11 +32,12 @@ def root(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, root) -> Iterator[Served]:
-    settings = made_settings(tmp_path_factory.mktemp("home"), max_upload_bytes=MOST, reference_roots=(f"file:{root}",))
-    with served(settings) as running:
-        yield running
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(request, tmp_path_factory, root) -> Iterator[Served]:
+    limits = {"max_upload_bytes": MOST, "reference_roots": (f"file:{root}",)}
+    with database(request.param) as url:
+        with served(made_settings(tmp_path_factory.mktemp("home"), database_url=url, **limits)) as running:
+            yield running
 
 
 @pytest.fixture
@@ -68,7 +69,13 @@ def check_problem(answer: httpx.Response, status: int, slug: str) -> None:
 def test_a_slide_is_made_of_an_upload(service, client) -> None:
     data = os.urandom(500_000)
     name = upload(client, data)
-    sent = {"upload_id": name, "filename": "../x.svs", "mpp": 0.25, "stain": "he", "ids": {"accession": "A1", "block": "2"}}
+    sent = {
+        "upload_id": name,
+        "filename": "../x.svs",
+        "mpp": 0.25,
+        "stain": "he",
+        "ids": {"accession": "A1", "block": "2"},
+    }
     answer = client.post("/v1/slides", json=sent)
     assert answer.status_code == 202, answer.text
     told = answer.json()
@@ -164,7 +171,9 @@ def test_a_slide_is_registered_where_it_lies(service, client, root) -> None:
     assert (root / "a b.svs").exists()
 
 
-@pytest.mark.parametrize("uri", ["file:/etc/passwd", "file:/etc/nothing", "file:{root}/../x", "s3://b/k", "http://h/x", "x"])
+@pytest.mark.parametrize(
+    "uri", ["file:/etc/passwd", "file:/etc/nothing", "file:{root}/../x", "s3://b/k", "http://h/x", "x"]
+)
 def test_from_elsewhere_nothing_is_registered(client, root, uri) -> None:
     answer = client.post("/v1/slides", json={"uri": uri.format(root=root)})
     check_problem(answer, 422, "reference-not-allowed")
@@ -187,14 +196,20 @@ def test_bytes_are_put_with_a_length_or_in_chunks(service, client) -> None:
 def test_bytes_that_are_too_many_are_refused_and_nothing_stays(service, client) -> None:
     before = set(service.settings.uploads_folder.iterdir())
     check_problem(client.put("/v1/slides/content", content=bytes(MOST + 1)), 413, "upload-too-large")
-    check_problem(client.put("/v1/slides/content", content=(bytes(1 << 20) for _ in range(40))), 413, "upload-too-large")
+    check_problem(
+        client.put("/v1/slides/content", content=(bytes(1 << 20) for _ in range(40))), 413, "upload-too-large"
+    )
     check_problem(client.put("/v1/slides/content", params={"colour": "red"}, content=b"x"), 422, "request-invalid")
     assert set(service.settings.uploads_folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
-    [("", b"", b"411"), ("Content-Length: 10\r\n", b"12345", b""), ("Transfer-Encoding: chunked\r\n", b"5\r\n12345\r\n", b"")],
+    [
+        ("", b"", b"411"),
+        ("Content-Length: 10\r\n", b"12345", b""),
+        ("Transfer-Encoding: chunked\r\n", b"5\r\n12345\r\n", b""),
+    ],
 )
 def test_bytes_that_break_off_make_no_slide(service, client, headers, body, status) -> None:
     before, address = set(service.settings.uploads_folder.iterdir()), urlsplit(service.url)
@@ -213,8 +228,9 @@ def test_bytes_that_break_off_make_no_slide(service, client, headers, body, stat
 def test_slides_are_listed_page_by_page(service) -> None:
     with service.client("lister") as client:
         names = [
-            client.put("/v1/slides/content", params={"accession": f"A{n % 2}", "external_id": str(n)}, content=b"%d" % n)
-            .json()["id"]
+            client.put(
+                "/v1/slides/content", params={"accession": f"A{n % 2}", "external_id": str(n)}, content=b"%d" % n
+            ).json()["id"]
             for n in range(5)
         ]
         answer = client.get("/v1/slides", params={"limit": 2})
@@ -226,7 +242,9 @@ def test_slides_are_listed_page_by_page(service) -> None:
         assert seen == names[::-1]
         found = client.get("/v1/slides", params={"accession": "A1"}).json()["items"]
         assert [item["id"] for item in found] == [names[3], names[1]]
-        assert [item["id"] for item in client.get("/v1/slides", params={"external_id": "4"}).json()["items"]] == names[4:]
+        assert [item["id"] for item in client.get("/v1/slides", params={"external_id": "4"}).json()["items"]] == names[
+            4:
+        ]
         for limit in (0, 201):
             check_problem(client.get("/v1/slides", params={"limit": limit}), 422, "request-invalid")
         check_problem(client.get("/v1/slides", params={"cursor": "junk"}), 400, "cursor-invalid")
@@ -238,7 +256,15 @@ def test_a_slide_is_waited_for(service, client) -> None:
     assert (first.status_code, first.json()["state"]) == (200, "validating")
     tag = {"If-None-Match": first.headers["ETag"]}
     assert client.get(url, headers=tag).status_code == 304
-    info = {"mpp": 0.5, "mpp_source": "file", "format": "png", "vendor": "v", "width_px": 4, "height_px": 3, "levels": [{}]}
+    info = {
+        "mpp": 0.5,
+        "mpp_source": "file",
+        "format": "png",
+        "vendor": "v",
+        "width_px": 4,
+        "height_px": 3,
+        "levels": [{}],
+    }
 
     def validate() -> None:
         with service.ledger.write() as connection:
@@ -249,7 +275,13 @@ def test_a_slide_is_waited_for(service, client) -> None:
     told = client.get(url, params={"wait": 30}, headers=tag)
     timer.join()
     assert told.status_code == 200
-    assert {"state": "ready", "mpp": 0.5, "mpp_source": "file", "width_px": 4, "levels": 1}.items() <= told.json().items()
+    assert {
+        "state": "ready",
+        "mpp": 0.5,
+        "mpp_source": "file",
+        "width_px": 4,
+        "levels": 1,
+    }.items() <= told.json().items()
     assert told.headers["ETag"] != first.headers["ETag"]
     assert "Retry-After" not in told.headers
     check_problem(client.get(url, params={"wait": 31}), 422, "request-invalid")
@@ -276,7 +308,7 @@ def test_a_slide_is_deleted_unless_it_is_in_use(service, client) -> None:
     assert client.get(url).status_code == 200
     assert path.exists()
     with service.ledger.write() as connection:
-        connection.exec_driver_sql(f"update jobs set state = 'cancelled' where id = '{job.id}'")
+        cancel_job(connection, "lab", job.id)
     with service.client("elsewhere") as foreign:
         check_problem(foreign.delete(url), 404, "not-found")
         check_problem(foreign.get(url), 404, "not-found")

@@ -18,7 +18,7 @@ import pytest
 from service.uploads.files import UploadFile
 from service.uploads.sweep import drop_expired
 from tests.servers import wait_for
-from tests.serving import Served, made_settings, served
+from tests.serving import Served, database, made_settings, served
 from workers.ledger.audit import find_break, list_entries
 from workers.ledger.uploads import get_upload, use_upload
 
@@ -27,10 +27,12 @@ BODY = {"Content-Type": "application/offset+octet-stream"}
 MOST = 64 << 20
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory) -> Iterator[Served]:
-    with served(made_settings(tmp_path_factory.mktemp("home"), max_upload_bytes=MOST)) as running:
-        yield running
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(request, tmp_path_factory) -> Iterator[Served]:
+    with database(request.param) as url:
+        home = tmp_path_factory.mktemp("home")
+        with served(made_settings(home, max_upload_bytes=MOST, database_url=url)) as running:
+            yield running
 
 
 @pytest.fixture
@@ -364,7 +366,9 @@ def small_disk(tmp_path) -> Iterator[Path]:
     """A disk of 8 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("a small disk cannot be mounted here")
     yield folder
@@ -376,9 +380,7 @@ def test_a_full_disk_keeps_the_offset(tmp_path, small_disk) -> None:
     data = os.urandom(6 << 20)
     with served(made_settings(small_disk, **elsewhere)) as service, service.client() as client:
         url = begin(client, len(data))
-        check_problem(
-            client.post("/v1/uploads", headers=TUS | {"Upload-Length": str(3 << 20)}), 507, "disk-full"
-        )
+        check_problem(client.post("/v1/uploads", headers=TUS | {"Upload-Length": str(3 << 20)}), 507, "disk-full")
         assert send(client, url, 0, data[: 2 << 20]).status_code == 204
         (small_disk / "filler").write_bytes(b"x" * (4 << 20))
         check_problem(send(client, url, 2 << 20, data[2 << 20 :]), 507, "disk-full")

@@ -66,6 +66,13 @@ class Doorbell:
         """The subjects that were rung and not answered yet. Raises `RedisError` where Redis is away."""
         return {_subject(identifier) for queue in self.queues() for identifier in queue.get_job_ids()}
 
+    def count_waiting(self) -> int | None:
+        """Rings that nobody answered yet; None where Redis is away."""
+        try:
+            return sum(queue.count for queue in self.queues())
+        except RedisError:
+            return None
+
     def is_there(self) -> bool:
         """True where Redis answers."""
         try:

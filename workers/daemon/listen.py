@@ -3,12 +3,13 @@
 import os
 import sys
 import time
+from collections.abc import Collection
 from importlib import import_module
 
 import structlog
 from redis.exceptions import RedisError
 
-from workers.contract.doorbell import Doorbell, open_doorbell
+from workers.contract.doorbell import ANSWER, Doorbell, open_doorbell
 from workers.contract.logs import set_up_logs
 from workers.contract.settings import Settings
 from workers.daemon.listener import Listener
@@ -35,12 +36,18 @@ def wait_for_redis(doorbell: Doorbell) -> None:
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-def listen(settings: Settings) -> int:
-    """Answer rings until asked to stop; the exit code: 1 where Redis was lost in a way that needs a new process."""
+def listen(settings: Settings, answers: Collection[str] = (ANSWER,)) -> int:
+    """Answer rings until asked to stop; the exit code: 1 where Redis was lost in a way that needs a new process.
+
+    Parameters
+    ----------
+    answers
+        The functions a ring may name; what names another is thrown away.
+    """
     doorbell = open_doorbell(settings)
     wait_for_redis(doorbell)
     try:
-        listener = Listener(doorbell)
+        listener = Listener(doorbell, answers)
         listener.work(logging_level=None)
     except RedisError as error:
         structlog.get_logger().warning("redis is away", reason=str(error))

@@ -8,15 +8,17 @@ knows what is done, so a record that cannot be written is passed over.
 import os
 import signal
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 import structlog
 from redis.exceptions import RedisError
 from rq import Queue, Worker
+from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from workers.contract.doorbell import Doorbell
+from workers.contract.doorbell import ANSWER, Doorbell
 from workers.contract.tied import die_with_parent, parent_death
 
 TTL_S = 60
@@ -30,7 +32,7 @@ class Listener(Worker):  # type: ignore[misc] # rq's own types are not checked h
 
     max_connection_wait_time = 5.0
 
-    def __init__(self, doorbell: Doorbell) -> None:
+    def __init__(self, doorbell: Doorbell, answers: Collection[str] = (ANSWER,)) -> None:
         super().__init__(
             doorbell.queues(),
             connection=doorbell.redis,
@@ -40,6 +42,7 @@ class Listener(Worker):  # type: ignore[misc] # rq's own types are not checked h
         )
         self.log_result_lifespan = False
         self._doorbell = doorbell
+        self._answers = answers
         # Looked up before any fork.
         parent_death()
 
@@ -77,11 +80,24 @@ class Listener(Worker):  # type: ignore[misc] # rq's own types are not checked h
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Answer one ring; what Redis does not take of it afterwards is passed over. Returns when Redis is there."""
         try:
+            if not self._is_ring(job):
+                structlog.get_logger().error("not a ring", queue=queue.name, record=job.id)
+                job.delete()
+                return
             super().execute_job(job, queue)
         except RedisError as error:
             _tell_away(error)
             while not self._stop_requested and not self._doorbell.is_there():
                 time.sleep(LOOK_S)
+
+    def _is_ring(self, job: Job) -> bool:
+        """True where a record is what the doorbell writes. RQ would call any function it names, with any arguments."""
+        try:
+            name = job.func_name
+        except DeserializationError:
+            return False
+        extras = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
+        return name in self._answers and not any(extras) and not job.webhooks and job.instance is None
 
     def maintain_heartbeats(self, job: Job) -> None:
         """Tell Redis that the child computes, where Redis is there to be told."""

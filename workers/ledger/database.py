@@ -85,14 +85,19 @@ def migrate(url: str) -> None:
 
 def schema_version(url: str) -> str | None:
     """The revision the database is at; None for an empty one."""
-    from alembic.migration import MigrationContext
-
     ledger = open_ledger(url)
     try:
         with ledger.read() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            return applied_version(connection)
     finally:
         ledger.close()
+
+
+def applied_version(connection: sa.Connection) -> str | None:
+    """As `schema_version`, of an open connection."""
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def newest_version() -> str | None:

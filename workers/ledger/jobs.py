@@ -245,9 +245,11 @@ def states_of_batch(connection: sa.Connection, batch_id: str) -> dict[str, JobSt
     return {row.id: row.state for row in connection.execute(query)}
 
 
-def count_states(connection: sa.Connection) -> dict[str, int]:
-    """How many jobs are in each state."""
+def count_states(connection: sa.Connection, tenant: str | None = None) -> dict[str, int]:
+    """How many jobs are in each state, of one tenant where given."""
     query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.deleted_at.is_(None)).group_by(jobs.c.state)
+    if tenant is not None:
+        query = query.where(jobs.c.tenant == tenant)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 

@@ -60,7 +60,9 @@ def test_the_length_of_a_body_is_stated_or_it_comes_in_chunks() -> None:
 
 @given(
     st.dictionaries(
-        st.text(st.characters(codec="ascii", exclude_categories=["C", "Z"], exclude_characters=","), min_size=1, max_size=9),
+        st.text(
+            st.characters(codec="ascii", exclude_categories=["C", "Z"], exclude_characters=","), min_size=1, max_size=9
+        ),
         st.text(st.characters(exclude_categories=["C"]), max_size=9),
         max_size=5,
     )

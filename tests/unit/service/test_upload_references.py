@@ -88,7 +88,9 @@ def test_links_are_followed_before_it_is_decided(root) -> None:
         with pytest.raises(ReferenceNotAllowedError):
             read_reference(f"file:{root}/{name}", (f"file:{root}",))
     assert read_reference(f"file:{root}/in", (f"file:{root}",)) == f"file://{root}/a%20b.svs"
-    assert read_reference(f"file:{root.parent}/linked/in", (f"file:{root.parent}/linked",)) == f"file://{root}/a%20b.svs"
+    assert (
+        read_reference(f"file:{root.parent}/linked/in", (f"file:{root.parent}/linked",)) == f"file://{root}/a%20b.svs"
+    )
     with pytest.raises(ReferenceNotAllowedError):
         read_reference(f"file:{root.parent}/linked/in", (f"file:{root}",))
 
