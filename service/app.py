@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-import anyio
 from fastapi import FastAPI
 
 from service.deployment import open_deployment
@@ -47,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.metrics, app.state.packages = Metrics(), PackageWatch()
-    app.state.streams = anyio.CapacityLimiter(events.MOST_STREAMS)
+    app.state.streams = events.OpenStreams()
     for module in (uploads, slides, models, jobs, batches, events, results, admin, health):
         app.include_router(module.router)
     app.add_middleware(Guard)

@@ -16,7 +16,7 @@ from rich.console import Console
 from models.errors import HistoserveError, NotScorableError, RefusedInputError
 
 EXIT_DONE, EXIT_OTHER, EXIT_REFUSED, EXIT_NOT_SCORABLE = 0, 1, 2, 3
-EXTRAS = {"workers": "worker-cpu", "models": "worker-cpu", "training": "train"}
+EXTRAS = {"service": "service", "workers": "worker-cpu", "models": "worker-cpu", "training": "train"}
 
 
 def build_app() -> typer.Typer:

@@ -278,6 +278,16 @@ class Live(Told):
     status: Literal["ok"] = "ok"
 
 
+class ScoresTold(Told):
+    """The scores of a result."""
+
+    job_id: str
+    ids: OrderIds
+    scores: Annotated[dict[str, Any], Field(description="By measure, as in `result.json`.")]
+    regions: Annotated[tuple[dict[str, Any], ...], Field(description="The scores of each region of interest.")]
+    notice: str = NOTICE
+
+
 class Reason(Told):
     """Something that is not as it should be; what `fails` must be mended before work is done."""
 

@@ -48,10 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Bucket
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         key, query = self._place()
         body = self._body()
         with self.server.lock:
@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.objects[key] = body
         self._answer(200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})  # noqa: S324
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         key, query = self._place()
         body = self._body()
         with self.server.lock:
@@ -84,17 +84,17 @@ class _Handler(BaseHTTPRequestHandler):
                         self.server.objects.pop(str(element.text), None)
                 self._xml("<DeleteResult></DeleteResult>")
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._object()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         key, query = self._place()
         if key:
             self._object()
         else:
             self._list(query.get("prefix", [""])[0], query.get("delimiter", [""])[0])
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         key, _ = self._place()
         with self.server.lock:
             self.server.objects.pop(key, None)

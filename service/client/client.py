@@ -179,17 +179,22 @@ class Client:
     ) -> JobTold:
         """The job when it is over, or after `limit_s`; `progress` is told of every change."""
         until = None if limit_s is None else time.monotonic() + limit_s
-        job = self.job(job_id)
-        tag = ""
+        told, tag = self.poll(job_id)
         while True:
-            progress(job)
-            left = WAIT_S if until is None else min(WAIT_S, until - time.monotonic())
-            if job.ended_at is not None or left <= 0:
+            if told is not None:
+                job = told
+                progress(job)
+            left_s = WAIT_S if until is None else min(WAIT_S, until - time.monotonic())
+            if job.ended_at is not None or left_s <= 0:
                 return job
-            path, headers = f"/v1/jobs/{job_id}", {"If-None-Match": tag} if tag else {}
-            answer = self.calls.send("GET", path, headers, params={"wait": f"{left if tag else 0:.1f}"})
-            if answer.status_code != 304:
-                tag, job = answer.headers.get("ETag", ""), _read(JobTold, answer.content)
+            told, tag = self.poll(job_id, tag, left_s)
+
+    def poll(self, job_id: str, tag: str = "", wait_s: float = 0.0) -> tuple[JobTold | None, str]:
+        """The job and its entity tag; None where it is as it was with `tag`, for `wait_s` if so long."""
+        headers = {"If-None-Match": tag} if tag else {}
+        answer = self.calls.send("GET", f"/v1/jobs/{job_id}", headers, params={"wait": f"{wait_s:.1f}"})
+        told = None if answer.status_code == 304 else _read(JobTold, answer.content)
+        return told, answer.headers.get("ETag", "")
 
     def watch(self, job_id: str, after: int = 0) -> Iterator[EventTold]:
         """What happens to a job, until it is over."""

@@ -1,30 +1,32 @@
 """What happened to a job: as a list, or as a stream that goes on until the job is over (server-sent events)."""
 
-import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from models.errors import RefusedInputError
-from service.access import Caller, Reader
+from models.errors import HistoserveError, RefusedInputError
+from service.access import Reader
 from service.deployment import Deployed, Deployment
 from service.problems import tells
 from service.wire import EventList, EventTold, when
-from workers.ledger.events import JobEvent, list_events
-from workers.ledger.jobs import get_job
-from workers.ledger.states import JOB_TERMINAL
+from workers.ledger.events import JobEvent, follow_events
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
 STREAM = "text/event-stream"
 POLL_S = 0.5
 QUIET_S = 15.0
+LONGEST_S = 900.0
+"""Then the caller comes again, with a key that is looked at again."""
+AGAIN_MS = 2000
 MOST_STREAMS = 200
+MOST_EVENTS = 500
 
 
 class TooManyStreamsError(RefusedInputError):
@@ -32,6 +34,23 @@ class TooManyStreamsError(RefusedInputError):
 
     slug = "too-many-streams"
     title = "Too many event streams are open"
+
+
+@dataclass
+class OpenStreams:
+    """How many streams an app has open, all on its one event loop."""
+
+    most: int = MOST_STREAMS
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Whose job it is that is followed, and from where."""
+
+    tenant: str
+    job_id: str
+    after: int
 
 
 @router.get(
@@ -43,63 +62,67 @@ class TooManyStreamsError(RefusedInputError):
         200: {"content": {STREAM: {"schema": {"type": "string"}}}, "description": "Events in order"},
     },
 )
-async def follow(
+async def follow_job(
     caller: Reader,
     deployed: Deployed,
     request: Request,
-    job_id: str,
+    job_id: Annotated[str, Path(max_length=64)],
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Only events behind this number.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 500,
-    accept: Annotated[str, Header()] = "application/json",
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = MOST_EVENTS,
+    accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Goes on behind it.")] = None,
 ) -> Response:
-    """The job's events; with `Accept: text/event-stream` as they happen, and `Last-Event-ID` goes on from there."""
-    begin = after if last_event_id is None else last_event_id
-    told, is_over = await run_in_threadpool(_look, deployed, caller, job_id, begin, limit)
+    """The job's events; with `Accept: text/event-stream` as they happen, until the job is over.
+
+    A stream ends after the last event of a job that is over, and after 15 minutes: come again with `Last-Event-ID`.
+    """
+    followed = Followed(caller.tenant, job_id, after if last_event_id is None else last_event_id)
+    told, _ = await run_in_threadpool(_look, deployed, followed, followed.after, limit)
     if STREAM not in accept:
-        items = tuple(_tell(event) for event in told)
-        return JSONResponse(EventList(items=items).model_dump(mode="json"))
-    streams: anyio.CapacityLimiter = request.app.state.streams
-    try:
-        streams.acquire_on_behalf_of_nowait(request)
-    except anyio.WouldBlock as error:
-        raise TooManyStreamsError(f"{MOST_STREAMS} streams are open.", "Ask with `?after=` instead.") from error
-    stream = _stream(deployed, caller, request, (job_id, told, is_over), begin)
-    return StreamingResponse(stream, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+        return JSONResponse(EventList(items=tuple(_tell(event) for event in told)).model_dump(mode="json"))
+    streams: OpenStreams = request.app.state.streams
+    if streams.count >= streams.most:
+        raise TooManyStreamsError(f"{streams.count} streams are open.", "Ask with `?after=` instead.")
+    pieces = _counted(streams, _stream(deployed, followed))
+    return StreamingResponse(pieces, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
 
-async def _stream(
-    deployed: Deployment,
-    caller: Caller,
-    request: Request,
-    first: tuple[str, list[JobEvent], bool],
-    begin: int,
-) -> AsyncIterator[str]:
-    job_id, told, is_over = first
+async def _counted(streams: OpenStreams, pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The pieces, counted while they come: an answer that never begins was never counted."""
+    streams.count += 1
     try:
-        seen, spoken_at = begin, time.monotonic()
-        yield ": research use only\n\n"
-        while True:
-            for event in told:
-                seen, spoken_at = event.seq, time.monotonic()
-                data = _tell(event).model_dump(mode="json")
-                yield f"id: {event.seq}\nevent: {event.kind}\ndata: {json.dumps(data)}\n\n"
-            if is_over and not told:
-                return
-            if time.monotonic() - spoken_at >= QUIET_S:
-                spoken_at = time.monotonic()
-                yield ": still here\n\n"
-            if not is_over:
-                await anyio.sleep(POLL_S)
-            told, is_over = await run_in_threadpool(_look, deployed, caller, job_id, seen, 500)
+        yield f"retry: {AGAIN_MS}\n\n"
+        async for piece in pieces:
+            yield piece
     finally:
-        request.app.state.streams.release_on_behalf_of(request)
+        streams.count -= 1
 
 
-def _look(deployed: Deployment, caller: Caller, job_id: str, after: int, limit: int) -> tuple[list[JobEvent], bool]:
+async def _stream(deployed: Deployment, followed: Followed) -> AsyncIterator[str]:
+    seen, started_at = followed.after, time.monotonic()
+    spoken_at = started_at
+    while time.monotonic() - started_at < LONGEST_S:
+        try:
+            told, is_over = await run_in_threadpool(_look, deployed, followed, seen, MOST_EVENTS)
+        except HistoserveError:
+            # The job was deleted, or the database is away: the caller comes again and is told.
+            return
+        for event in told:
+            seen = event.seq
+            yield f"id: {seen}\nevent: {event.kind}\ndata: {_tell(event).model_dump_json()}\n\n"
+        if is_over:
+            return
+        if told:
+            spoken_at = time.monotonic()
+        elif time.monotonic() - spoken_at >= QUIET_S:
+            spoken_at = time.monotonic()
+            yield ": keep-alive\n\n"
+        await anyio.sleep(POLL_S)
+
+
+def _look(deployed: Deployment, followed: Followed, after: int, limit: int) -> tuple[Sequence[JobEvent], bool]:
     with deployed.ledger.read() as connection:
-        job = get_job(connection, caller.tenant, job_id)
-        return list(list_events(connection, job_id, after, limit)), job.state in JOB_TERMINAL
+        return follow_events(connection, followed.tenant, followed.job_id, after, limit)
 
 
 def _tell(event: JobEvent) -> EventTold:

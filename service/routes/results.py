@@ -1,45 +1,56 @@
 """Results: the manifest, the scores, every file with its digest, in ranges and as one archive."""
 
-import base64
-import csv
-import io
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from models.errors import IntegrityError
+from models.errors import HistoserveError
 from service.access import Caller, Reader, entry_of
 from service.archive import zip_pieces
 from service.deployment import Deployed, Deployment
-from service.problems import tells
-from service.ranges import names_tag, read_range
-from service.wire import ArtifactTold, OrderIds, ResultTold
-from workers.contract.errors import NoResultError, ResultNotReadyError, UnknownError
-from workers.ledger.jobs import Artifact, JobRow, find_artifact, get_job, list_artifacts
-from workers.ledger.states import JOB_OPEN
+from service.problems import status_of, tells
+from service.scores import render_table
+from service.sending import Conditions, check_size, send_file
+from service.wire import ArtifactTold, OrderIds, ResultTold, ScoresTold
+from workers.contract.errors import ResultNotReadyError, UnknownError
+from workers.ledger.jobs import Artifact, JobRow, list_artifacts
+from workers.ledger.results import StoredFile, find_file, get_finished
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/results", tags=["results"])
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file", "content": {"application/octet-stream": BINARY}},
-    206: {"description": "The range that was asked for", "content": {"application/octet-stream": BINARY}},
-    304: {"description": "Not Modified"},
-    **tells(404, 410, 416),
+HEADERS = {
+    "ETag": {"description": "The file's SHA-256 in quotes.", "schema": {"type": "string"}},
+    "Repr-Digest": {"description": "The same as RFC 9530 writes it.", "schema": {"type": "string"}},
+    "Accept-Ranges": {"description": "`bytes`", "schema": {"type": "string"}},
 }
-Condition = Annotated[str | None, Header()]
+SPAN = {"Content-Range": {"description": "Which bytes these are.", "schema": {"type": "string"}}}
+Documents = dict[int | str, dict[str, Any]]
+T = TypeVar("T")
+JobId = Annotated[str, Path(max_length=64)]
+# What is too long to be a file's path is a path nobody has: 404 and remembered, as all others.
+Name = Annotated[str, Path(description="Path of the file within the result, as its manifest names it.")]
+Key = Annotated[str, Path(description="Path of a chunk or of metadata below the result's maps.")]
+
+
+def file_documents(media_type: str) -> Documents:
+    """What OpenAPI says of an endpoint that sends a file."""
+    content = {media_type: BINARY}
+    return {
+        **tells(404, 410, 416),
+        200: {"description": "The file", "content": content, "headers": HEADERS},
+        206: {"description": "The range that was asked for", "content": content, "headers": HEADERS | SPAN},
+        304: {"description": "The caller has it already"},
+    }
 
 
 @router.get("", summary="Read the manifest of a result", responses=tells(404, 410))
-def show_result(caller: Reader, deployed: Deployed, job_id: str) -> ResultTold:
+def show_result(caller: Reader, deployed: Deployed, job_id: JobId) -> ResultTold:
     """`result.json`, and for every file its digest and where to get it; 404 `result-not-ready` until there is one."""
-    with deployed.ledger.read() as connection:
-        job = _finished(get_job(connection, caller.tenant, job_id))
-        artifacts = list_artifacts(connection, job.id)
-    _audit(deployed, caller, job.id, "result.json")
+    job, artifacts = _read(deployed, caller, job_id, "result.json", with_files=True)
     return ResultTold(
         job_id=job.id,
         slide_id=job.slide_id,
@@ -50,10 +61,11 @@ def show_result(caller: Reader, deployed: Deployed, job_id: str) -> ResultTold:
 
 
 @router.get("/scores.json", summary="Read the scores", responses=tells(404, 410))
-def show_scores(caller: Reader, deployed: Deployed, job_id: str) -> dict[str, Any]:
+def show_scores(caller: Reader, deployed: Deployed, job_id: JobId) -> ScoresTold:
     """The scores alone, with the notice that goes with them."""
-    result = _result(deployed, caller, job_id, "scores.json")
-    return {"job_id": job_id, "notice": result["notice"], "scores": result["scores"], "regions": result["regions"]}
+    job, _ = _read(deployed, caller, job_id, "scores.json")
+    result = job.result or {}
+    return ScoresTold(job_id=job.id, ids=OrderIds(**job.ids), scores=result["scores"], regions=result["regions"])
 
 
 @router.get(
@@ -62,14 +74,14 @@ def show_scores(caller: Reader, deployed: Deployed, job_id: str) -> dict[str, An
     response_class=Response,
     responses={**tells(404, 410), 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def show_scores_table(caller: Reader, deployed: Deployed, job_id: str) -> Response:
+def show_scores_table(caller: Reader, deployed: Deployed, job_id: JobId) -> Response:
     """One row per number: its name and its value."""
-    result = _result(deployed, caller, job_id, "scores.csv")
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["name", "value"])
-    writer.writerows(_flat({"notice": result["notice"], "job": job_id} | result["scores"]))
-    return Response(table.getvalue(), media_type="text/csv; charset=utf-8")
+    job, _ = _read(deployed, caller, job_id, "scores.csv")
+    result = job.result or {}
+    head = {"notice": result["notice"], "job": job.id, **{name: value for name, value in job.ids.items() if value}}
+    table = render_table({**head, "scores": result["scores"], "regions": result["regions"]})
+    name = {"Content-Disposition": f'attachment; filename="{job.id}-scores.csv"'}
+    return Response(table, media_type="text/csv; charset=utf-8", headers=name)
 
 
 @router.get(
@@ -78,144 +90,102 @@ def show_scores_table(caller: Reader, deployed: Deployed, job_id: str) -> Respon
     response_class=StreamingResponse,
     responses={**tells(404, 410), 200: {"content": {"application/zip": BINARY}}},
 )
-def send_archive(caller: Reader, deployed: Deployed, job_id: str) -> StreamingResponse:
-    """Every file of the result in one zip, made while it is sent."""
-    with deployed.ledger.read() as connection:
-        job = _finished(get_job(connection, caller.tenant, job_id))
-        artifacts = list_artifacts(connection, job.id)
-    for artifact in artifacts:
-        _check_size(deployed, job, artifact)
-    _audit(deployed, caller, job.id, "archive.zip")
+def send_archive(caller: Reader, deployed: Deployed, job_id: JobId) -> StreamingResponse:
+    """Every file of the result in one zip, made while it is sent; the same result is the same zip.
+
+    Every digest is checked on the way: where a file was altered the connection breaks before the zip is whole.
+    """
+
+    def find() -> list[StoredFile]:
+        with deployed.ledger.read() as connection:
+            job = get_finished(connection, caller.tenant, job_id)
+            found = list_artifacts(connection, job.id)
+        files = [StoredFile(f"{job.result_prefix}/{artifact.path}", artifact) for artifact in found]
+        for file in files:
+            check_size(deployed.store, file)
+        return files
+
+    files = _audited(deployed, caller, job_id, "archive.zip", find, lambda _: 200)
     return StreamingResponse(
-        zip_pieces(deployed.store, str(job.result_prefix), artifacts),
+        zip_pieces(deployed.store, files),
         media_type="application/zip",
-        headers={"Content-Disposition": f'attachment; filename="{job.id}.zip"'},
+        headers={"Content-Disposition": f'attachment; filename="{job_id}.zip"'},
     )
 
 
-@router.api_route(
-    "/artifacts/{name:path}",
-    methods=["GET"],
-    summary="Get a file of a result",
-    response_class=StreamingResponse,
-    responses=FILE,
-    operation_id="get_artifact",
-)
-@router.api_route("/artifacts/{name:path}", methods=["HEAD"], include_in_schema=False)
-def send_artifact(
-    caller: Reader,
-    deployed: Deployed,
-    request: Request,
-    job_id: str,
-    name: str,
-    wanted: Annotated[str | None, Header(alias="Range")] = None,
-    if_range: Condition = None,
-    if_none_match: Condition = None,
-) -> Response:
-    """A file, or one range of it; its entity tag is its SHA-256."""
-    with deployed.ledger.read() as connection:
-        job = _finished(get_job(connection, caller.tenant, job_id))
-        artifact = _look_up(deployed, caller, job, lambda: find_artifact(connection, job.id, name))
-    tag = f'"{artifact.sha256}"'
-    headers = _headers(artifact, tag)
-    _audit(deployed, caller, job.id, name)
-    if if_none_match is not None and names_tag(if_none_match, tag):
-        return Response(status_code=304, headers={"ETag": tag})
-    _check_size(deployed, job, artifact)
-    piece = read_range(wanted, artifact.size_bytes) if if_range in (None, tag) else None
-    start, stop = piece or (0, artifact.size_bytes)
-    if piece is not None:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.size_bytes}"
-    headers["Content-Length"] = str(stop - start)
-    body: Iterator[bytes] = iter(())
-    if request.method != "HEAD":
-        body = deployed.store.read(f"{job.result_prefix}/{artifact.path}", start, stop)
-    status = 200 if piece is None else 206
-    return StreamingResponse(body, status_code=status, headers=headers, media_type=artifact.media_type)
-
-
-@router.api_route(
-    "/zarr/{key:path}",
-    methods=["GET"],
-    summary="Get a key of the result's zarr store",
-    response_class=StreamingResponse,
-    responses=FILE,
-    operation_id="get_zarr_key",
-)
-@router.api_route("/zarr/{key:path}", methods=["HEAD"], include_in_schema=False)
-def send_zarr_key(
-    caller: Reader,
-    deployed: Deployed,
-    request: Request,
-    job_id: str,
-    key: str,
-    wanted: Annotated[str | None, Header(alias="Range")] = None,
-    if_range: Condition = None,
-    if_none_match: Condition = None,
-) -> Response:
-    """A key below the result's maps, so that a zarr reader can be pointed at this address; 404 is an empty chunk."""
-    return send_artifact(caller, deployed, request, job_id, f"maps/{key}", wanted, if_range, if_none_match)
-
-
+@router.head("/overview.png", include_in_schema=False)
 @router.get(
     "/overview.png",
     summary="Get the overview picture",
-    response_class=StreamingResponse,
-    responses={**tells(404, 410), 200: {"content": {"image/png": BINARY}}},
+    response_class=Response,
+    responses=file_documents("image/png"),
 )
-def send_overview(caller: Reader, deployed: Deployed, request: Request, job_id: str) -> Response:
+def send_overview(caller: Reader, deployed: Deployed, job_id: JobId, asked: Conditions) -> Response:
     """The slide with its result on it, a legend and a scale bar."""
-    return send_artifact(caller, deployed, request, job_id, "overview.png")
+    return send_artifact(caller, deployed, job_id, "overview.png", asked)
 
 
-def _finished(job: JobRow) -> JobRow:
-    if job.state in JOB_OPEN:
-        raise ResultNotReadyError(f"The job {job.id} is {job.state}.", "Ask for the job with `?wait=30`.")
-    if job.state != "succeeded":
-        raise NoResultError(f"The job {job.id} has {job.state}; it has no result.", "Its `problem` says why.")
-    return job
+@router.head("/artifacts/{name:path}", include_in_schema=False)
+@router.get(
+    "/artifacts/{name:path}",
+    summary="Get a file of a result",
+    response_class=Response,
+    responses=file_documents("*/*"),
+)
+def send_artifact(caller: Reader, deployed: Deployed, job_id: JobId, name: Name, asked: Conditions) -> Response:
+    """A file, or one range of it; its entity tag is its SHA-256."""
+
+    def answer() -> Response:
+        # A NUL is in no path, and PostgreSQL does not even look for it.
+        with deployed.ledger.read() as connection:
+            file = find_file(connection, caller.tenant, job_id, name.replace("\0", "?"))
+        if file is None:
+            raise UnknownError(f"The result of {job_id} holds no such file.", "Its manifest lists what it holds.")
+        return send_file(deployed.store, file, asked)
+
+    return _audited(deployed, caller, job_id, name, answer, lambda made: made.status_code)
 
 
-def _result(deployed: Deployment, caller: Caller, job_id: str, name: str) -> dict[str, Any]:
-    with deployed.ledger.read() as connection:
-        job = _finished(get_job(connection, caller.tenant, job_id))
-    _audit(deployed, caller, job.id, name)
-    return job.result or {}
+@router.head("/zarr/{key:path}", include_in_schema=False)
+@router.get(
+    "/zarr/{key:path}",
+    summary="Get a key of the result's zarr stores",
+    response_class=Response,
+    responses=file_documents("application/octet-stream"),
+)
+def send_zarr_key(caller: Reader, deployed: Deployed, job_id: JobId, key: Key, asked: Conditions) -> Response:
+    """A key below the result's maps, so that a zarr reader can be pointed at this address; 404 is an empty chunk."""
+    return send_artifact(caller, deployed, job_id, f"maps/{key}", asked)
 
 
-def _look_up(deployed: Deployment, caller: Caller, job: JobRow, find: Any) -> Artifact:
-    """The file; somebody who asks for what no manifest names is remembered."""
+def _audited(
+    deployed: Deployment, caller: Caller, job_id: str, name: str, make: Callable[[], T], outcome: Callable[[T], int]
+) -> T:
+    """What `make` gives; the audit has what came of it before it is answered."""
+    shown = "".join(c if c.isprintable() else "?" for c in name[:200])
     try:
-        found: Artifact = find()
-    except UnknownError:
-        deployed.reads.add(entry_of(caller, "result.read", job.id, 404))
+        made = make()
+    except ResultNotReadyError:
+        # Asked for again and again while it is waited for; nothing is read.
         raise
-    return found
+    except HistoserveError as error:
+        deployed.reads.add(entry_of(caller, "result.read", job_id, status_of(error), name=shown))
+        raise
+    deployed.reads.add(entry_of(caller, "result.read", job_id, outcome(made), name=shown))
+    return made
 
 
-def _check_size(deployed: Deployment, job: JobRow, artifact: Artifact) -> None:
-    """Nothing is sent of a file that is not as long as it was."""
-    size = deployed.store.size(f"{job.result_prefix}/{artifact.path}")
-    if size != artifact.size_bytes:
-        raise IntegrityError(
-            f"{artifact.path} has {size} bytes; {artifact.size_bytes} were written.",
-            "The store was altered: run the job again, and `histoserve gc --verify` on the machine.",
-        )
+def _read(
+    deployed: Deployment, caller: Caller, job_id: str, name: str, *, with_files: bool = False
+) -> tuple[JobRow, list[Artifact]]:
+    """(job, files where wanted) of a result; the read is in the audit."""
 
+    def find() -> tuple[JobRow, list[Artifact]]:
+        with deployed.ledger.read() as connection:
+            job = get_finished(connection, caller.tenant, job_id)
+            return job, list(list_artifacts(connection, job.id)) if with_files else []
 
-def _audit(deployed: Deployment, caller: Caller, job_id: str, name: str) -> None:
-    deployed.reads.add(entry_of(caller, "result.read", job_id, 200, name=name[:200]))
-
-
-def _headers(artifact: Artifact, tag: str) -> dict[str, str]:
-    digest = base64.b64encode(bytes.fromhex(artifact.sha256)).decode()
-    name = quote(artifact.path.rsplit("/", 1)[-1])
-    return {
-        "ETag": tag,
-        "Repr-Digest": f"sha-256=:{digest}:",
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": f"inline; filename*=UTF-8''{name}",
-    }
+    return _audited(deployed, caller, job_id, name, find, lambda _: 200)
 
 
 def _tell(job_id: str, artifact: Artifact) -> ArtifactTold:
@@ -226,25 +196,3 @@ def _tell(job_id: str, artifact: Artifact) -> ArtifactTold:
         media_type=artifact.media_type,
         url=f"/v1/jobs/{job_id}/results/artifacts/{quote(artifact.path)}",
     )
-
-
-def _flat(value: dict[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
-    for key, inner in value.items():
-        full = f"{name}.{key}" if name else key
-        if isinstance(inner, dict):
-            yield from _flat(inner, full)
-        else:
-            yield full, _harmless(str(inner))
-
-
-def _harmless(text: str) -> str:
-    """A table's program takes some beginnings for formulas; numbers may begin with a sign."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -119,6 +119,7 @@ async def begin(caller: Writer, desk: AtDesk, request: Request, key: Idempotency
 @router.head(
     "/uploads/{upload_id}",
     summary="Ask how far an upload is",
+    response_class=Response,
     responses=documents.OFFSET_TOLD | tells(404, 410, 412),
     openapi_extra=documents.ASK,
 )

@@ -51,8 +51,8 @@ async def _sweep_for_ever(deployment: Deployment) -> None:
     while True:
         try:
             await run_sync(drop_expired, deployment)
-        except HistoserveError as error:
-            structlog.get_logger().warning("uploads were not swept", slug=error.slug, detail=error.detail)
+        except (HistoserveError, OSError) as error:
+            structlog.get_logger().warning("uploads were not swept", reason=str(error))
         await asyncio.sleep(SWEEP_S)
 
 

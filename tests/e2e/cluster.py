@@ -25,7 +25,7 @@ from workers.ledger.slides import NewSlide, SlideRow, create_slide
 from workers.ledger.states import JOB_TERMINAL
 
 TENANT = "lab"
-QUICK = {"HEARTBEAT_S": "0.5", "LEASE_S": "4", "RECONCILE_S": "0.5", "THREADS": "1"}
+QUICK = {"HEARTBEAT_S": "0.5", "LEASE_S": "4", "RECONCILE_S": "0.5", "THREADS": "2"}
 """Times short enough for tests; the shape of things is the same."""
 
 

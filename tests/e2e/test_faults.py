@@ -42,7 +42,7 @@ def deployment(request, tmp_path) -> Iterator[Cluster]:
 def undisturbed(phantom: Path, tmp_path_factory) -> dict[str, str]:
     """The digests of `histoserve run` on the phantom."""
     out = tmp_path_factory.mktemp("undisturbed")
-    return digests(run_json(phantom, "--package", "nuclei", "--out", out, "--threads", "1"))
+    return digests(run_json(phantom, "--package", "nuclei", "--out", out, "--threads", "2"))
 
 
 def kinds(deployment: Cluster, job_id: str) -> list[str]:

@@ -45,7 +45,7 @@ class History:
 @pytest.mark.timeout(1800)
 def test_two_hundred_slides_with_faults_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "small.tiff"
-    write_phantom(PhantomSpec(seed=3, width_px=600, height_px=600, mpp=0.5, tissue=0.7), {"he": path})
+    write_phantom(PhantomSpec(seed=3, width_px=400, height_px=400, mpp=0.5, tissue=0.8), {"he": path})
     with cluster(tmp_path / "home", LEASE_S="3") as deployment:
         deployment.start_worker(slots=2)
         slide_id, history = deployment.put_slide(path).id, History()

@@ -9,9 +9,9 @@ import pytest
 from httpx import Client
 
 from tests.integration.ledger.made import made_slide, start
-from tests.serving import client_of, serving
-from workers.contract.settings import Settings
-from workers.ledger import Ledger, migrate, open_ledger
+from tests.problems import problem
+from tests.serving import Served, made_settings, served
+from workers.ledger import Ledger
 from workers.ledger.keys import create_key
 from workers.ledger.leases import Progress, agree_plan, claim_band, commit_band, fail_job, renew
 
@@ -19,22 +19,20 @@ NUCLEI = "nuclei@1.0.0"
 
 
 @pytest.fixture
-def settings(tmp_path) -> Settings:
+def service(tmp_path) -> Iterator[Served]:
     # No Redis is there: everything is accepted all the same.
-    return Settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0", max_queued_jobs=150)
+    with served(made_settings(tmp_path, max_queued_jobs=150)) as service:
+        yield service
 
 
 @pytest.fixture
-def ledger(settings) -> Iterator[Ledger]:
-    migrate(settings.database)
-    opened = open_ledger(settings.database)
-    yield opened
-    opened.close()
+def ledger(service) -> Ledger:
+    return service.ledger
 
 
 @pytest.fixture
-def client(settings, ledger) -> Iterator[Client]:
-    with serving(settings) as url, client_of(url, _bearer(ledger, "lab")) as client:
+def client(service) -> Iterator[Client]:
+    with service.client() as client:
         yield client
 
 
@@ -47,15 +45,6 @@ def _bearer(ledger: Ledger, tenant: str, *scopes: str) -> dict[str, str]:
 def submit(client: Client, slide_id: str, key: str = "k1", **fields):
     body = {"slide_id": slide_id, "model": NUCLEI} | fields
     return client.post("/v1/jobs", json=body, headers={"Idempotency-Key": key})
-
-
-def problem(answer, status: int, slug: str) -> dict:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    document = answer.json()
-    assert document["type"] == f"urn:histoserve:{slug}"
-    assert document["status"] == status
-    return document
 
 
 def test_a_job_is_accepted_with_a_place_to_ask(client, ledger):

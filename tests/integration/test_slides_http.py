@@ -35,9 +35,9 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def service(request, tmp_path_factory, root) -> Iterator[Served]:
     limits = {"max_upload_bytes": MOST, "reference_roots": (f"file:{root}",)}
-    with database(request.param) as url:
-        with served(made_settings(tmp_path_factory.mktemp("home"), database_url=url, **limits)) as running:
-            yield running
+    home = tmp_path_factory.mktemp("home")
+    with database(request.param) as url, served(made_settings(home, database_url=url, **limits)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workers.contract.errors import GoneError, UnknownError
 from workers.ledger.database import now
 from workers.ledger.schema import events, jobs
+from workers.ledger.states import JOB_TERMINAL
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,26 @@ def list_events(connection: sa.Connection, job_id: str, after: int = 0, limit: i
     """The events behind number `after`, in order."""
     query = sa.select(events).where(events.c.job_id == job_id, events.c.seq > after).order_by(events.c.seq).limit(limit)
     return [JobEvent(**row._mapping) for row in connection.execute(query)]
+
+
+def follow_events(
+    connection: sa.Connection, tenant: str, job_id: str, after: int, limit: int
+) -> tuple[Sequence[JobEvent], bool]:
+    """(the events behind number `after`, whether the job is over and no more will come behind these).
+
+    Raises
+    ------
+    UnknownError
+        The tenant has no job of that name.
+    GoneError
+        It was deleted.
+    """
+    columns = (jobs.c.state, jobs.c.event_seq, jobs.c.deleted_at)
+    row = connection.execute(sa.select(*columns).where(jobs.c.id == job_id, jobs.c.tenant == tenant)).one_or_none()
+    if row is None:
+        raise UnknownError(f"There is no job {job_id}.")
+    if row.deleted_at is not None:
+        raise GoneError(f"The job {job_id} was deleted.")
+    found = list_events(connection, job_id, after, limit) if row.event_seq > after else []
+    last = found[-1].seq if found else after
+    return found, row.state in JOB_TERMINAL and last >= row.event_seq

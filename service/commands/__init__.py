@@ -1,0 +1,1 @@
+"""The commands that talk to a service, on top of the Python client."""
