@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 import httpx
 
@@ -21,7 +22,7 @@ MARK = ".histoserve-job"
 """Names the job a folder is for, from before the first file is in it."""
 
 Report = Callable[[int, int], None]
-"""Told of the bytes that are there, and of how many there are; called from several threads."""
+"""Told of the bytes that are there, and of how many there are; called from one thread at a time."""
 
 
 def download_result(calls: Calls, told: ResultTold, folder: Path, report: Report) -> tuple[Path, ...]:
@@ -36,13 +37,15 @@ def download_result(calls: Calls, told: ResultTold, folder: Path, report: Report
     """
     places = [_place(folder, artifact.path) for artifact in told.artifacts]
     _claim(folder, told.job_id)
+    lock = Lock()
     done_bytes = dict.fromkeys(range(len(places)), 0)
     all_bytes = sum(artifact.size_bytes for artifact in told.artifacts)
 
     def fetch(index: int) -> None:
         def tell(done: int) -> None:
-            done_bytes[index] = done
-            report(sum(done_bytes.copy().values()), all_bytes)
+            with lock:
+                done_bytes[index] = done
+                report(sum(done_bytes.values()), all_bytes)
 
         _fetch(calls, told.artifacts[index], places[index], tell)
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from models.errors import RefusedInputError
 from service.commands.options import Json, Option
-from service.commands.showing import print_json
+from service.commands.showing import console_for_tables, print_json
 
 if TYPE_CHECKING:
     from workers.ledger import Ledger
@@ -96,7 +95,7 @@ def list_all(
     for key in keys:
         times = (_time(key.created_at), _time(key.expires_at), _time(key.revoked_at))
         table.add_row(key.id, key.tenant, key.name, " ".join(key.scopes), *(time or "" for time in times))
-    Console(highlight=False).print(table)
+    console_for_tables().print(table)
 
 
 @app.command("revoke")
@@ -207,7 +206,11 @@ def _describe(key: "ApiKey") -> dict[str, Any]:
 
 
 def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return (
+        None
+        if seconds is None
+        else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )
 
 
 def _tell_new(key: "ApiKey", text: str, *, as_json: bool) -> None:

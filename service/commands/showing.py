@@ -15,6 +15,7 @@ from service.commands.placing import Placed
 from service.wire import JobTold
 
 MOST_BARS = 20
+WIDE = 200
 STYLES = {"succeeded": "green", "failed": "red", "refused": "red", "cancelled": "yellow", "running": "cyan"}
 
 
@@ -87,27 +88,27 @@ def print_placed(placed: Sequence[Placed]) -> None:
     for item in placed:
         job_id = "-" if item.job is None else item.job.id
         table.add_row(item.row.source, job_id, _coloured(item.state), _scores(item.job))
-    console = _console()
+    console = console_for_tables()
     console.print(table)
     for item in placed:
         print_problem(item.row.source, item.failure)
     for item in placed:
         if item.folder is not None:
-            console.print(f"{item.row.source}: {item.folder}", markup=False)
+            typer.echo(f"{item.row.source}: {item.folder}")
 
 
 def print_jobs(jobs: Sequence[JobTold]) -> None:
     """A table of jobs."""
     table = Table(show_edge=False)
-    for name in ("job", "state", "done", "left", "model", "accession", "external id", "scores"):
+    for name in ("job", "state", "done", "left", "model", "accession", "external id"):
         table.add_column(name, overflow="fold", no_wrap=name == "job")
     for job in jobs:
         done = "" if job.progress.fraction is None else f"{job.progress.fraction:.0%}"
         if job.state == "queued" and job.queue_position:
             done = f"place {job.queue_position}"
         ids = (job.ids.accession or "", job.ids.external_id or "")
-        table.add_row(job.id, _coloured(job.state), done, span(job.progress.eta_s), job.model, *ids, _scores(job))
-    _console().print(table)
+        table.add_row(job.id, _coloured(job.state), done, span(job.progress.eta_s), job.model, *ids)
+    console_for_tables().print(table)
 
 
 def print_problem(what: str, error: HistoserveError | None) -> None:
@@ -151,7 +152,7 @@ def reporter(show: Progressing, stage: str) -> Callable[[str, int, int], None]:
 def _scores(job: JobTold | None) -> str:
     if job is None or job.scores is None:
         return ""
-    return ", ".join(f"{name} {value}" for name, value in flat(job.scores))
+    return ", ".join(f"{name} {value}" for name, value in flat(job.scores) if value[:1] in "+-0123456789")
 
 
 def _coloured(state: str) -> str:
@@ -159,5 +160,6 @@ def _coloured(state: str) -> str:
     return f"[{style}]{state}[/]" if style else state
 
 
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+def console_for_tables() -> Console:
+    """stdout, wide enough for tables where it is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)

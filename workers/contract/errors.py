@@ -31,6 +31,13 @@ class UnknownError(RefusedInputError):
     title = "There is no such thing"
 
 
+class TextInvalidError(RefusedInputError):
+    """A text that the database cannot hold."""
+
+    slug = "text-invalid"
+    title = "A text cannot be kept"
+
+
 class GoneError(RefusedInputError):
     """It was there and was deleted, or its time is over."""
 

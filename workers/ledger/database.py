@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from workers.contract.errors import LedgerAwayError
+from workers.contract.errors import LedgerAwayError, TextInvalidError
 
 BUSY_MS = 30_000
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -144,6 +144,8 @@ def _told() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise LedgerAwayError("The database does not answer.", "Try again in a moment.") from error
+    except DataError as error:
+        raise TextInvalidError("A text holds what no text may (a NUL character).", "Leave it out.") from error
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.integration.ledger.made import made_job, made_slide, start
-from workers.contract.errors import GoneError, QueueFullError, StateConflictError, UnknownError
+from workers.contract.errors import GoneError, QueueFullError, StateConflictError, TextInvalidError, UnknownError
 from workers.ledger import clock, migrate, newest_version, open_ledger, schema_version
 from workers.ledger.audit import Entry, add_entries, find_break
 from workers.ledger.batches import create_batch, get_batch, set_items
@@ -90,6 +90,11 @@ def test_a_foreign_tenant_sees_nothing(ledger):
         assert find_same_slide(connection, "lab", "a" * 64, None).id == slide.id
         assert list_jobs(connection, "other").items == ()
         assert list_slides(connection, "other").items == ()
+
+
+def test_a_nul_in_a_name_is_refused_or_unknown(ledger):
+    with pytest.raises((TextInvalidError, UnknownError)), ledger.read() as connection:
+        get_job(connection, "lab", "job_\0")
 
 
 def test_pages_hold_everything_once(ledger):
