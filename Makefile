@@ -19,12 +19,8 @@ env: .venv/.ready ## make .venv with everything for development
 up: env ## database, queue, worker and API on this machine, in one folder; Ctrl-C ends it
 	$(BIN)/histoserve up
 
-demo: env ## a phantom slide with known truth, analysed; pictures in out/demo
-	mkdir -p out/demo
-	test -f out/demo/truth.parquet || $(BIN)/histoserve phantom make out/demo/slide.tiff --truth out/demo/truth.parquet \
-	  --width 6000 --height 5000 --mpp 0.5 --seed 7 --tissue 0.5
-	$(BIN)/histoserve run out/demo/slide.tiff --package nuclei --out out/demo/nuclei
-	$(BIN)/histoserve phantom compare out/demo/nuclei/cells.parquet out/demo/truth.parquet
+demo: env ## a service, a phantom with known truth and a real IHC image, analysed; pictures in out/demo
+	$(BIN)/python examples/demo.py out/demo
 
 test: env ## every test; real-data tests skip where the data is absent
 	$(BIN)/pytest -q

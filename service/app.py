@@ -2,19 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+import anyio
+from fastapi import Depends, FastAPI
 
 from service.deployment import open_deployment
 from service.guard import Guard
 from service.health import PackageWatch
 from service.metrics import CountRequests, Metrics
+from service.openapi import describe
 from service.problems import add_problem_handlers
 from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
+from service.strict import refuse_unknown_query
 from service.uploads.sweep import open_desk
 from workers.contract.settings import Settings
 
+THREADS = 8
 DESCRIPTION = (
     "Whole-slide inference for pathology. **Research use only. Not for diagnosis.** "
     "Every error is a problem document (RFC 9457). Work is accepted with 202 and a place to ask for it."
@@ -26,6 +31,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Threads that wait for one interpreter only hinder each other; a slow disk has threads of its own.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         deployment = open_deployment(settings)
         app.state.deployment = deployment
         try:
@@ -44,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json",
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(refuse_unknown_query)],
     )
     app.state.metrics, app.state.packages = Metrics(), PackageWatch()
     app.state.streams = events.OpenStreams()
@@ -52,4 +60,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard)
     app.add_middleware(CountRequests, metrics=app.state.metrics)
     add_problem_handlers(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign] # as FastAPI says to
     return app

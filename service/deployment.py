@@ -43,4 +43,9 @@ def deployment_of(request: Request) -> Deployment:
     return deployment
 
 
-Deployed = Annotated[Deployment, Depends(deployment_of)]
+async def _deployed(request: Request) -> Deployment:
+    """As `deployment_of`, for endpoints; on the event loop, as it waits for nothing."""
+    return deployment_of(request)
+
+
+Deployed = Annotated[Deployment, Depends(_deployed)]

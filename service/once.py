@@ -18,6 +18,22 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", min_length=1, max_length=255, description="The same key is answered the same."),
 ]
 
+NeededKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, include_in_schema=False)
+]
+"""Where there must be one: without it the request is answered by `require_key`, and documented by `KEY_NEEDED`."""
+KEY_NEEDED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "Any fresh value; the same key is answered the same.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+    ]
+}
+
 
 class IdempotencyKeyMissingError(RefusedInputError):
     """The request makes something and must say which request it is."""

@@ -9,12 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from models.errors import HistoserveError, InternalError
 from service.ranges import RangeNotSatisfiableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = "5"
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 STATUS: Mapping[str, int] = {
     "bad-request": 400,
@@ -116,7 +118,21 @@ def _tell_framework(request: Request, error: Exception) -> JSONResponse:
         "detail": f"{request.method} {request.url.path}: {error.detail}.",
         "blame": "user_error" if error.status_code < 500 else "system_error",
     }
-    return problem_response(error.status_code, members, error.headers)
+    headers = {"Allow": _methods_of(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem_response(error.status_code, members, headers)
+
+
+def _methods_of(request: Request) -> str:
+    """All methods of a path. The framework names those of the first route that has the path."""
+    if literal := request.app.openapi()["paths"].get(request.url.path):
+        return ", ".join(method for method in METHODS if method.lower() in literal)
+    known = {name: request.scope[name] for name in ("type", "path", "root_path", "headers", "query_string")}
+    found = [
+        method
+        for method in METHODS
+        if any(route.matches({**known, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+    return ", ".join(found)
 
 
 def _tell_unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -1,18 +1,38 @@
 """The documents that go over the wire, as pydantic models: what callers send and what they are answered."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from workers.result import NOTICE
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+MOMENT = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Stain = Literal["he", "ihc"]
 Priority = Literal["stat", "routine"]
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 SlideState = Literal["validating", "ready", "refused"]
+
+
+def _check_written(value: Any) -> Any:
+    if not isinstance(value, datetime) and not (isinstance(value, str) and MOMENT.match(value)):
+        raise ValueError("a time is written as 2026-11-21T09:30:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_check_written, json_schema_input_type=datetime),
+    AfterValidator(_in_utc),
+    Field(description="ISO 8601; UTC where no zone is said."),
+]
 
 
 class Sent(BaseModel):
@@ -145,7 +165,7 @@ class JobSent(Sent):
     parameters: dict[str, Any] = {}
     regions: Annotated[dict[str, Any] | None, Field(description="GeoJSON polygons in level-0 px.")] = None
     priority: Priority = "routine"
-    due_at: datetime | None = None
+    due_at: Moment | None = None
     ids: OrderIds = OrderIds()
 
 
@@ -291,8 +311,9 @@ class ScoresTold(Told):
 class Reason(Told):
     """Something that is not as it should be; what `fails` must be mended before work is done."""
 
-    part: str
+    part: Literal["ledger", "store", "redis", "workers", "disk", "models"]
     severity: Literal["fails", "degrades"]
+    slug: str
     detail: str
 
 
@@ -380,8 +401,35 @@ class AuditCheck(Told):
 class QueueTold(Told):
     """What waits and what runs."""
 
-    states: dict[str, int]
-    redis: Annotated[int | None, Field(description="Rings in Redis that nobody answered; null where it is away.")]
+    states: Annotated[dict[str, int], Field(description="The tenant's jobs by state.")]
+    waiting: Annotated[dict[Priority, int], Field(description="The tenant's queued jobs by priority.")]
+    redis: Annotated[
+        int | None, Field(description="Rings of all tenants that nobody answered; null where Redis is away.")
+    ]
+
+
+class KeyRotated(Told):
+    """A new key in place of another, shown this once."""
+
+    key: KeyTold
+    secret: Annotated[str, Field(description="Send it as `Authorization: Bearer …`. It cannot be shown again.")]
+    old: Annotated[KeyTold, Field(description="It opens nothing any more from its `expires_at` on.")]
+
+
+class TenantTold(Told):
+    """A tenant, and how much it has here."""
+
+    name: str
+    keys: Annotated[int, Field(description="Keys that were not revoked.")]
+    slides: int
+    slides_bytes: int
+    jobs: Annotated[dict[str, int], Field(description="Jobs by state.")]
+
+
+class TenantList(Told):
+    """The tenants that the key may see: its own."""
+
+    items: tuple[TenantTold, ...]
 
 
 class WorkerList(Told):

@@ -16,7 +16,6 @@ from service.client.errors import error_of_answer
 from service.wire import ArtifactTold, ResultTold
 
 AT_ONCE = 4
-READ_BYTES = 1 << 20
 MANIFEST = "result.json"
 MARK = ".histoserve-job"
 """Names the job a folder is for, from before the first file is in it."""
@@ -139,7 +138,7 @@ def _read(calls: Calls, artifact: ArtifactTold, part: Path, tell: Callable[[int]
         goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         at = start if goes_on else 0
         with part.open("ab" if goes_on else "wb") as file:
-            for data in answer.iter_bytes(READ_BYTES):
+            for data in answer.iter_bytes():
                 at += len(data)
                 if at > artifact.size_bytes:
                     raise _short(artifact)

@@ -10,7 +10,7 @@ from models.errors import HistoserveError
 from service.access import Caller, Reader, Writer, entry_of
 from service.deployment import Deployed, Deployment
 from service.jobs import place_job, tell_problem
-from service.once import IdempotencyKey, answer_once, require_key, respond
+from service.once import KEY_NEEDED, NeededKey, answer_once, require_key, respond
 from service.problems import status_of, tells
 from service.wire import BatchItem, BatchSent, BatchTold, JobSent, when
 from workers.ledger.audit import add_entries
@@ -26,8 +26,9 @@ router = APIRouter(prefix="/v1", tags=["batches"])
     status_code=202,
     summary="Hand in many jobs",
     responses={**tells(400, 409), 202: {"model": BatchTold}},
+    openapi_extra=KEY_NEEDED,
 )
-def submit_batch(caller: Writer, deployed: Deployed, sent: BatchSent, key: IdempotencyKey = None) -> JSONResponse:
+def submit_batch(caller: Writer, deployed: Deployed, sent: BatchSent, key: NeededKey = None) -> JSONResponse:
     """Accept up to 1,000 jobs in one transaction. An item that is refused carries its problem; the others go on."""
     require_key(key)
     rung: list[JobRow] = []

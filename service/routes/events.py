@@ -70,13 +70,13 @@ async def follow_job(
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Only events behind this number.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = MOST_EVENTS,
     accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Goes on behind it.")] = None,
+    last_event_id: Annotated[int, Header(ge=0, le=2**31 - 1, description="As `after`; the larger one counts.")] = 0,
 ) -> Response:
     """The job's events; with `Accept: text/event-stream` as they happen, until the job is over.
 
     A stream ends after the last event of a job that is over, and after 15 minutes: come again with `Last-Event-ID`.
     """
-    followed = Followed(caller.tenant, job_id, after if last_event_id is None else last_event_id)
+    followed = Followed(caller.tenant, job_id, max(after, last_event_id))
     told, _ = await run_in_threadpool(_look, deployed, followed, followed.after, limit)
     if STREAM not in accept:
         return JSONResponse(EventList(items=tuple(_tell(event) for event in told)).model_dump(mode="json"))

@@ -1,7 +1,6 @@
 """Jobs: handed in once, waited for, cancelled, repeated."""
 
 import time
-from datetime import datetime
 from typing import Annotated, Any
 
 import anyio
@@ -12,9 +11,9 @@ from fastapi.responses import JSONResponse
 from service.access import Caller, Reader, Writer, entry_of
 from service.deployment import Deployed, Deployment
 from service.jobs import place_job, repeat_job, tell_job
-from service.once import IdempotencyKey, answer_once, require_key, respond
+from service.once import KEY_NEEDED, IdempotencyKey, NeededKey, answer_once, require_key, respond
 from service.problems import tells
-from service.wire import JobPage, JobSent, JobState, JobTold
+from service.wire import JobPage, JobSent, JobState, JobTold, Moment
 from workers.ledger.audit import add_entries
 from workers.ledger.idempotency import Answer
 from workers.ledger.jobs import JobRow, cancel_job, delete_job, get_job, list_jobs
@@ -27,8 +26,14 @@ LONGEST_WAIT_S = 60
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": JobTold}}
 
 
-@router.post("/jobs", status_code=202, summary="Hand in a job", responses=ACCEPTED | tells(400, 404, 409, 410, 429))
-def submit_job(caller: Writer, deployed: Deployed, sent: JobSent, key: IdempotencyKey = None) -> JSONResponse:
+@router.post(
+    "/jobs",
+    status_code=202,
+    summary="Hand in a job",
+    responses=ACCEPTED | tells(400, 404, 409, 410, 429),
+    openapi_extra=KEY_NEEDED,
+)
+def submit_job(caller: Writer, deployed: Deployed, sent: JobSent, key: NeededKey = None) -> JSONResponse:
     """Accept a job for a slide. The answer is 202 when the job is on the disk; ask its `Location` how it goes.
 
     The slide may still be validating: the job waits for it, and fails with the slide's problem where it is refused.
@@ -61,7 +66,7 @@ def find_jobs(
     batch: Annotated[str | None, Query(max_length=40)] = None,
     accession: Annotated[str | None, Query(max_length=128)] = None,
     external_id: Annotated[str | None, Query(max_length=128)] = None,
-    since: Annotated[datetime | None, Query(description="Only jobs that changed at or after this time.")] = None,
+    since: Annotated[Moment | None, Query(description="Only jobs that changed at or after this time.")] = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> JobPage:

@@ -36,9 +36,9 @@ Name = Annotated[str, Path(description="Path of the file within the result, as i
 Key = Annotated[str, Path(description="Path of a chunk or of metadata below the result's maps.")]
 
 
-def file_documents(media_type: str) -> Documents:
+def file_documents(*media_types: str) -> Documents:
     """What OpenAPI says of an endpoint that sends a file."""
-    content = {media_type: BINARY}
+    content = dict.fromkeys(media_types, BINARY)
     return {
         **tells(404, 410, 416),
         200: {"description": "The file", "content": content, "headers": HEADERS},
@@ -79,7 +79,7 @@ def show_scores_table(caller: Reader, deployed: Deployed, job_id: JobId) -> Resp
     job, _ = _read(deployed, caller, job_id, "scores.csv")
     result = job.result or {}
     head = {"notice": result["notice"], "job": job.id, **{name: value for name, value in job.ids.items() if value}}
-    table = render_table({**head, "scores": result["scores"], "regions": result["regions"]})
+    table = render_table({**head, **result["scores"], "regions": result["regions"]})
     name = {"Content-Disposition": f'attachment; filename="{job.id}-scores.csv"'}
     return Response(table, media_type="text/csv; charset=utf-8", headers=name)
 
@@ -151,7 +151,7 @@ def send_artifact(caller: Reader, deployed: Deployed, job_id: JobId, name: Name,
     "/zarr/{key:path}",
     summary="Get a key of the result's zarr stores",
     response_class=Response,
-    responses=file_documents("application/octet-stream"),
+    responses=file_documents("application/octet-stream", "application/json"),
 )
 def send_zarr_key(caller: Reader, deployed: Deployed, job_id: JobId, key: Key, asked: Conditions) -> Response:
     """A key below the result's maps, so that a zarr reader can be pointed at this address; 404 is an empty chunk."""

@@ -76,8 +76,9 @@ async def put_content(
     "/slides",
     status_code=202,
     summary="Register a slide",
+    operation_id="register_slide",
     response_model=SlideTold,
-    responses=MADE | tells(404, 409, 410, 413, 507),
+    responses=MADE | tells(400, 404, 409, 410, 413, 507),
 )
 def register(caller: Writer, deployed: Deployed, sent: SlideSent, key: IdempotencyKey = None) -> JSONResponse:
     """Make a slide of an upload, or of a file at an allow-listed place. It is validated next: ask its `Location`."""
@@ -135,7 +136,13 @@ async def show_slide(
     return Response(body, media_type="application/json", headers=headers)
 
 
-@router.delete("/slides/{slide_id}", status_code=204, summary="Delete a slide", responses=tells(404, 409, 410))
+@router.delete(
+    "/slides/{slide_id}",
+    status_code=204,
+    summary="Delete a slide",
+    operation_id="delete_slide",
+    responses=tells(404, 409, 410),
+)
 def drop_slide(caller: Writer, deployed: Deployed, slide_id: str) -> Response:
     """Delete a slide and its bytes; 409 while a job works on it. Results made of it stay."""
     remove_slide(deployed, caller, slide_id)

@@ -74,6 +74,7 @@ def show_abilities(deployed: Deployed) -> Response:
 @router.post(
     "/uploads",
     status_code=201,
+    operation_id="begin_upload",
     summary="Begin an upload",
     response_model=UploadTold,
     responses=documents.BEGUN | tells(400, 408, 412, 413, 415, 423, 460, 507),
@@ -138,6 +139,7 @@ def show_offset(caller: Writer, desk: AtDesk, request: Request, upload_id: Uploa
 @router.patch(
     "/uploads/{upload_id}",
     status_code=204,
+    operation_id="append_to_upload",
     summary="Send bytes",
     responses=documents.TAKEN | tells(400, 404, 408, 409, 410, 411, 412, 413, 415, 423, 460, 507),
     openapi_extra=documents.SEND,
@@ -162,6 +164,7 @@ async def append(caller: Writer, desk: AtDesk, request: Request, upload_id: Uplo
 @router.delete(
     "/uploads/{upload_id}",
     status_code=204,
+    operation_id="drop_upload",
     summary="Drop an upload",
     responses=tells(404, 409, 410, 412),
     openapi_extra=documents.ASK,

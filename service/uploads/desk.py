@@ -49,8 +49,8 @@ class Desk:
         return await run_sync(act, limiter=self.threads)
 
 
-def desk_of(request: Request) -> Desk:
-    """The desk behind a request."""
+async def desk_of(request: Request) -> Desk:
+    """The desk behind a request; on the event loop, as it waits for nothing."""
     desk: Desk = request.app.state.desk
     return desk
 

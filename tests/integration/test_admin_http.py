@@ -42,6 +42,29 @@ def test_a_key_is_made_shown_once_used_and_revoked(service, admin):
         assert [row.action for row in list_entries(connection)] == ["key.create", "key.revoke"]
 
 
+def test_a_key_is_replaced_and_the_old_one_ends_after_its_grace(service, admin):
+    made = admin.post("/v1/admin/keys", json={"name": "LIS", "scopes": ["read", "write"], "expires_s": 3600}).json()
+    url = f"/v1/admin/keys/{made['key']['id']}/rotate"
+    kept = admin.post(url, json={"grace_s": 600}).json()
+    assert (kept["key"]["name"], kept["key"]["scopes"]) == ("LIS", ["read", "write"])
+    assert kept["old"]["expires_at"] < made["key"]["expires_at"] <= kept["key"]["expires_at"]
+    for secret in (made["secret"], kept["secret"]):
+        assert admin.get("/v1/jobs", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    ended = admin.post(url, json={"grace_s": 0}).json()
+    problem(admin.get("/v1/jobs", headers={"Authorization": f"Bearer {made['secret']}"}), 401, "unauthorized")
+    assert admin.get("/v1/jobs", headers={"Authorization": f"Bearer {ended['secret']}"}).status_code == 200
+    problem(admin.post(url, json={}), 409, "state-conflict")
+    with service.client(tenant="other", scopes=("admin",)) as other:
+        problem(other.post(f"/v1/admin/keys/{kept['key']['id']}/rotate", json={}), 404, "not-found")
+
+
+def test_a_tenant_sees_what_it_has(service, admin):
+    made_job(service.ledger)
+    made_job(service.ledger, tenant="other")
+    (tenant,) = admin.get("/v1/admin/tenants").json()["items"]
+    assert (tenant["name"], tenant["slides"], tenant["jobs"], tenant["keys"]) == ("lab", 1, {"queued": 1}, 1)
+
+
 def test_an_admin_sees_its_own_tenant_alone(service, admin):
     key_id = admin.post("/v1/admin/keys", json={"name": "LIS", "scopes": ["read"]}).json()["key"]["id"]
     with service.client(tenant="other", scopes=("admin",)) as other:
@@ -63,7 +86,12 @@ def test_the_audit_can_be_read_and_checked(service, admin):
 
 def test_the_queue_and_the_workers_can_be_seen(service, admin):
     made_job(service.ledger)
-    assert admin.get("/v1/admin/queue").json() == {"states": {"queued": 1}, "redis": None}
+    made_job(service.ledger, priority="stat")
+    assert admin.get("/v1/admin/queue").json() == {
+        "states": {"queued": 2},
+        "waiting": {"stat": 1, "routine": 1},
+        "redis": None,
+    }
     with service.ledger.write() as connection:
         take_seat(connection, Seat("w", "host", 2, "onnxruntime-cpu", "0.1.0", {"nuclei@1.0.0": "a" * 64}))
     (worker,) = admin.get("/v1/admin/workers").json()["items"]

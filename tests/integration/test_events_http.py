@@ -82,7 +82,8 @@ def test_a_crowd_is_told_to_ask_instead(service):
     job = made_job(service.ledger)
     service.app.state.streams.most = 1
     with service.client() as client, client.stream("GET", f"/v1/jobs/{job.id}/events", headers=STREAM) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()
+        next(lines)
         problem(client.get(f"/v1/jobs/{job.id}/events", headers=STREAM), 429, "too-many-streams")
 
 

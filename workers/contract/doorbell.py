@@ -69,7 +69,7 @@ class Doorbell:
     def count_waiting(self) -> int | None:
         """Rings that nobody answered yet; None where Redis is away."""
         try:
-            return sum(queue.count for queue in self.queues())
+            return sum(int(queue.count) for queue in self.queues())
         except RedisError:
             return None
 

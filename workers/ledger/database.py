@@ -68,7 +68,7 @@ def open_ledger(url: str) -> Ledger:
         return Ledger(_sqlite_engine(parsed))
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return Ledger(sa.create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
+    return Ledger(sa.create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=44))
 
 
 def clock(connection: sa.Connection) -> float:
@@ -119,7 +119,8 @@ def _alembic_config(url: str) -> Any:
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=10, max_overflow=50, connect_args={"check_same_thread": False})
+    # As many as the service has threads: a connection that is opened for one request costs more than the request.
+    engine = sa.create_engine(url, pool_size=64, max_overflow=64, connect_args={"check_same_thread": False})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

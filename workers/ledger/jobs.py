@@ -264,3 +264,11 @@ def _find(connection: sa.Connection, condition: Any) -> JobRow | None:
 
 def _job(row: sa.Row[Any]) -> JobRow:
     return JobRow(**row._mapping)
+
+
+def count_queued(connection: sa.Connection, tenant: str | None = None) -> dict[Priority, int]:
+    """How many jobs of each priority wait, of one tenant where given."""
+    query = sa.select(jobs.c.priority, sa.func.count()).where(jobs.c.state == "queued", jobs.c.deleted_at.is_(None))
+    if tenant is not None:
+        query = query.where(jobs.c.tenant == tenant)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(jobs.c.priority))}

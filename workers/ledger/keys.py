@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
-from workers.contract.errors import UnknownError
+from workers.contract.errors import StateConflictError, UnknownError
 from workers.ledger.database import now
 from workers.ledger.ids import new_id
 from workers.ledger.schema import api_keys
@@ -74,6 +74,31 @@ def list_keys(connection: sa.Connection, tenant: str | None = None) -> Sequence[
     if tenant is not None:
         query = query.where(api_keys.c.tenant == tenant)
     return [_key(row) for row in connection.execute(query)]
+
+
+def rotate_key(connection: sa.Connection, key_id: str, tenant: str, grace_s: float) -> tuple[ApiKey, ApiKey, str]:
+    """(the old key, the new one that may do the same for as long again, its text); the old one ends after `grace_s`.
+
+    Raises
+    ------
+    UnknownError
+        The tenant has no such key.
+    StateConflictError
+        It was revoked or has expired.
+    """
+    ours = sa.and_(api_keys.c.id == key_id, api_keys.c.tenant == tenant)
+    if connection.execute(sa.select(api_keys.c.id).where(ours)).one_or_none() is None:
+        raise UnknownError(f"There is no key {key_id}.", "`histoserve keys list` shows them.")
+    is_good = sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now())
+    before = connection.execute(sa.select(api_keys).where(ours, api_keys.c.revoked_at.is_(None), is_good)).one_or_none()
+    if before is None:
+        raise StateConflictError(f"The key {key_id} opens nothing any more.", "Make a new one.")
+    sooner = sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now() + grace_s)
+    connection.execute(sa.update(api_keys).where(ours, sooner).values(expires_at=now() + grace_s))
+    old = _key(connection.execute(sa.select(api_keys).where(ours)).one())
+    lasts_s = None if before.expires_at is None else before.expires_at - before.created_at
+    new, text = create_key(connection, tenant, before.name, before.scopes, lasts_s)
+    return old, new, text
 
 
 def revoke_key(connection: sa.Connection, key_id: str, tenant: str | None = None) -> ApiKey:

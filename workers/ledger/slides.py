@@ -153,5 +153,12 @@ def is_stored_elsewhere(connection: sa.Connection, slide: SlideRow) -> bool:
     return bool(connection.execute(query).scalar_one())
 
 
+def count_slides(connection: sa.Connection, tenant: str) -> tuple[int, int]:
+    """(how many slides the tenant has, their bytes)."""
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(slides.c.size_bytes), 0))
+    row = connection.execute(query.where(slides.c.tenant == tenant, slides.c.state != "deleted")).one()
+    return int(row[0]), int(row[1])
+
+
 def _slide(row: sa.Row[Any]) -> SlideRow:
     return SlideRow(**row._mapping)

@@ -1,0 +1,159 @@
+"""`make demo`: a service, two slides, every analysis that fits them, and what is true: python examples/demo.py out/demo
+
+Starts `histoserve up` in a folder of its own, hands in a phantom H&E slide whose every nucleus is known and the real
+IHC image that scikit-image ships, asks for every package that is installed, and brings the results. Needs no network.
+Research use only. Not for diagnosis.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from skimage import data
+
+from models.errors import HistoserveError
+from service.client import Client
+from service.client.client import problem_of
+from service.wire import JobTold, ModelTold, SlideTold
+
+HISTOSERVE = str(Path(sys.executable).with_name("histoserve"))
+PHANTOM = ["--width", "4000", "--height", "3000", "--mpp", "0.5", "--seed", "7", "--tissue", "0.5"]
+IHC_MPP = 0.5
+"""Assumed: scikit-image does not say. With it small nuclei are about 6 um wide and epithelial ones 12 to 18 um long."""
+
+
+@dataclass
+class Outcome:
+    """A slide, a package, and what came of it."""
+
+    slide: str
+    package: ModelTold
+    state: str
+    told: str
+    folder: Path | None = None
+
+
+def main() -> None:
+    """Make the slides, analyse them, tell what was found."""
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")
+    out.mkdir(parents=True, exist_ok=True)
+    phantom, truth = make_phantom(out)
+    ihc = make_ihc(out)
+    with service(out) as told, Client(told["url"], json.loads(Path(told["key_file"]).read_text())["key"]) as client:
+        say(f"The service is up on {told['url']}.")
+        packages = client.models()
+        he = client.add_slide(phantom)
+        brown = client.add_slide(ihc, mpp=IHC_MPP)
+        jobs = [("phantom H&E", he, package) for package in packages if package.stain in ("he", "any")]
+        jobs += [("real IHC", brown, package) for package in fitting_ihc(packages)]
+        outcomes = [analyse(client, out, *job) for job in jobs]
+    print_outcomes(outcomes, packages)
+    compare(outcomes, truth)
+
+
+def make_phantom(out: Path) -> tuple[Path, Path]:
+    """An H&E phantom and its truth; made once."""
+    slide, truth = out / "phantom.tiff", out / "truth.parquet"
+    if not truth.exists():
+        say("Drawing a phantom slide of 4000 x 3000 px ...")
+        run("phantom", "make", slide, "--truth", truth, *PHANTOM)
+    return slide, truth
+
+
+def make_ihc(out: Path) -> Path:
+    """The real IHC image of scikit-image (colonic glands, FHL2 in brown) as a PNG."""
+    path = out / "ihc.png"
+    Image.fromarray(data.immunohistochemistry()).save(path)
+    return path
+
+
+@contextmanager
+def service(out: Path) -> Iterator[dict[str, Any]]:
+    """A running service on a free port, in a folder of its own below `out`; what it says about itself."""
+    home = out / "home"
+    command = [HISTOSERVE, "up", "--home", str(home), "--port", "0", "--json"]
+    with (out / "up.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            sys.exit(f"The service did not start; see {out / 'up.log'}.")
+        yield json.loads(line)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def fitting_ihc(packages: tuple[ModelTold, ...]) -> list[ModelTold]:
+    """The packages for IHC; where there is none, one for H&E, to see it refuse."""
+    found = [package for package in packages if package.stain in ("ihc", "any")]
+    return found or [package for package in packages if package.stain == "he"][:1]
+
+
+def analyse(client: Client, out: Path, name: str, slide: SlideTold, package: ModelTold) -> Outcome:
+    """What a package makes of a slide, brought to a folder."""
+    say(f"{package.reference} on the {name} slide ...")
+    job = client.wait(client.submit(slide, model=package.reference).id)
+    error = problem_of(job)
+    if error is not None:
+        return Outcome(name, package, "refused" if error.blame == "user_error" else "failed", sentence(error))
+    folder = out / "results" / job.id
+    client.download(job.id, folder)
+    return Outcome(name, package, job.state, scores(job), folder)
+
+
+def print_outcomes(outcomes: list[Outcome], packages: tuple[ModelTold, ...]) -> None:
+    """A table of scores, and where the pictures are."""
+    console = Console(width=120, highlight=False)
+    table = Table("slide", "package", "came to", "scores", title="Research use only. Not for diagnosis.")
+    for outcome in outcomes:
+        table.add_row(outcome.slide, outcome.package.reference, outcome.state, outcome.told)
+    console.print(table)
+    if not any(package.stain in ("ihc", "any") for package in packages):
+        say("No package for IHC is installed yet: the real IHC image went to one for H&E, which is to refuse it.")
+    for outcome in outcomes:
+        if outcome.folder is not None:
+            say(f"{outcome.package.reference} on the {outcome.slide} slide: {outcome.folder / 'overview.png'}")
+
+
+def compare(outcomes: list[Outcome], truth: Path) -> None:
+    """Hold what was found on the phantom against what is there."""
+    for outcome in outcomes:
+        for name in ("cells.parquet", "points.parquet"):
+            found = outcome.folder / name if outcome.folder is not None else Path(name)
+            if outcome.slide.startswith("phantom") and outcome.folder is not None and found.exists():
+                say(f"{outcome.package.reference}, {name} against the phantom's truth:")
+                run("phantom", "compare", found, truth)
+
+
+def run(*arguments: object) -> None:
+    """Run `histoserve`; its output is shown."""
+    subprocess.run([HISTOSERVE, *map(str, arguments)], check=True)
+
+
+def scores(job: JobTold) -> str:
+    """The numbers of a job, in a line."""
+    found = [(f"{kind} {name}", value) for kind, part in (job.scores or {}).items() for name, value in part.items()]
+    return ", ".join(f"{name} {value:.4g}" for name, value in found if isinstance(value, int | float))
+
+
+def sentence(error: HistoserveError) -> str:
+    """Why there is no result."""
+    return f"{error.title}. {error.detail}"
+
+
+def say(text: str) -> None:
+    """A line for who watches."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
