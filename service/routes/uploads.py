@@ -86,7 +86,7 @@ async def begin(caller: Writer, desk: AtDesk, request: Request, key: Idempotency
     check_version(headers)
     length, metadata = read_length(headers), read_metadata(headers)
     brings = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-    checksum = read_checksum(headers) if brings else None
+    checksum = read_checksum(headers)
     if brings:
         check_body_type(headers)
     check_size(desk, length)

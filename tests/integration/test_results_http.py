@@ -4,19 +4,22 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import pytest
-from httpx import Client
+import structlog
+from httpx import Client, RemoteProtocolError
 
-from tests.integration.ledger.made import made_job, start
+from tests.finished import RESULT, finished_job
+from tests.integration.ledger.made import made_job
 from tests.problems import problem
 from tests.serving import Served, made_settings, served
 from workers.ledger.audit import list_entries
-from workers.ledger.jobs import Artifact, cancel_job
-from workers.ledger.leases import Published, agree_plan, claim_band, commit_band, publish
+from workers.ledger.jobs import cancel_job
 
 FILES = {
     "cells.csv": b"x,y\n1,2\n",
@@ -25,17 +28,19 @@ FILES = {
     "overview.png": b"\x89PNG fake",
     "result.json": b"{}",
 }
-RESULT = {
-    "notice": "Research use only. Not for diagnosis.",
-    "scores": {"cells": {"class": "=nucleus", "count": 3, "shift": -1.5}},
-    "regions": [],
-}
 
 
 @pytest.fixture
 def service(tmp_path) -> Iterator[Served]:
     with served(made_settings(tmp_path)) as service:
         yield service
+
+
+def reads_of(service: Served) -> list[tuple[str, int]]:
+    """(name, outcome) of every read in the audit."""
+    with service.ledger.read() as connection:
+        rows = list_entries(connection, limit=1000)
+    return [(row.detail["name"], row.outcome) for row in rows if row.action == "result.read"]
 
 
 @pytest.fixture
@@ -47,19 +52,7 @@ def client(service) -> Iterator[Client]:
 @pytest.fixture
 def job_id(service) -> str:
     """A job that succeeded, with its files in the store."""
-    attempt = start(service.ledger, made_job(service.ledger, ids={"accession": "A-1"}).id)
-    prefix, found = f"jobs/{attempt.job_id}/results-1-1", []
-    for path, data in FILES.items():
-        place = service.app.state.deployment.store.local_path(f"{prefix}/{path}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        kind = "text/csv" if path.endswith("csv") else "application/octet-stream"
-        found.append(Artifact(attempt.job_id, path, hashlib.sha256(data).hexdigest(), len(data), kind))
-    with service.ledger.write() as connection:
-        agree_plan(connection, attempt, {}, [1], 60.0)
-        commit_band(connection, attempt, claim_band(connection, attempt), {})
-        publish(connection, attempt, claim_band(connection, attempt), Published(prefix, RESULT, found))
-    return attempt.job_id
+    return finished_job(service, FILES, ids={"accession": "A-1"})
 
 
 def test_the_manifest_leads_to_every_file(client, job_id):
@@ -117,28 +110,57 @@ def test_conditions_are_kept(client, job_id):
     [
         "../../ledger.sqlite",
         "..%2f..%2fledger.sqlite",
-        "%2e%2e/result.json",
-        "/etc/passwd",
-        "result.json%00",
+        "%2e%2e/%2e%2e/ledger.sqlite",
+        "./cells.csv",
+        "/cells.csv",
+        "//etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "cells.csv%00",
+        "cells.csv%00.png",
+        "..\\..\\ledger.sqlite",
+        "cells.csv/",
+        "maps",
         "nothing",
+        "CELLS.CSV",
+        "%ff%fe",
+        "a" * 4000,
         ".",
+        "",
     ],
 )
-def test_what_is_no_file_of_the_result_is_not_there_and_remembered(service, client, job_id, name):
-    answer = client.get(f"/v1/jobs/{job_id}/results/artifacts/{name}")
-    assert answer.status_code == 404
-    assert client.get(f"/v1/jobs/{job_id}/results/zarr/{name}").status_code == 404
-    if answer.json()["type"] != "about:blank":
-        with service.ledger.read() as connection:
-            assert 404 in [row.outcome for row in list_entries(connection) if row.action == "result.read"]
+@pytest.mark.parametrize("folder", ["artifacts", "zarr"])
+def test_what_is_no_file_of_the_result_is_not_there_and_remembered(service, job_id, folder, name):
+    # As it is written: a client library would tidy the path up first.
+    asked = HTTPConnection(service.url.removeprefix("http://"), timeout=30)
+    path = f"/v1/jobs/{job_id}/results/{folder}/{name}"
+    asked.request("GET", path, headers={"Authorization": f"Bearer {service.key()}"})
+    answer = asked.getresponse()
+    document = json.loads(answer.read())
+    asked.close()
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert document["type"] == "urn:histoserve:not-found"
+    assert [outcome for _, outcome in reads_of(service)] == [404]
 
 
 def test_every_read_is_in_the_audit_before_it_is_answered(service, client, job_id):
-    client.get(f"/v1/jobs/{job_id}/results/artifacts/cells.csv")
-    client.get(f"/v1/jobs/{job_id}/results/scores.json")
-    with service.ledger.read() as connection:
-        reads = [row.detail["name"] for row in list_entries(connection) if row.action == "result.read"]
-    assert reads == ["cells.csv", "scores.json"]
+    url = f"/v1/jobs/{job_id}/results"
+    tag = client.get(f"{url}/artifacts/cells.csv", headers={"Range": "bytes=0-1"}).headers["etag"]
+    client.get(f"{url}/artifacts/cells.csv", headers={"If-None-Match": tag})
+    client.head(f"{url}/overview.png")
+    for name in ("", "/scores.json", "/scores.csv", "/archive.zip", "/zarr/m.ome.zarr/zarr.json"):
+        assert client.get(f"{url}{name}").status_code == 200
+    client.get(f"{url}/artifacts/cells.csv", headers={"Range": "bytes=99-"})
+    assert reads_of(service) == [
+        ("cells.csv", 206),
+        ("cells.csv", 304),
+        ("overview.png", 200),
+        ("result.json", 200),
+        ("scores.json", 200),
+        ("scores.csv", 200),
+        ("archive.zip", 200),
+        ("maps/m.ome.zarr/zarr.json", 200),
+        ("cells.csv", 416),
+    ]
 
 
 def test_scores_come_as_json_and_as_a_table_that_no_program_executes(client, job_id):
@@ -157,11 +179,41 @@ def test_the_archive_holds_every_file_and_is_the_same_each_time(client, job_id):
         assert {name: archive.read(name) for name in archive.namelist()} == FILES
 
 
-def test_an_altered_file_is_told_and_not_sent(service, client, job_id):
-    store = service.app.state.deployment.store
-    store.local_path(f"jobs/{job_id}/results-1-1/cells.csv").write_bytes(b"short")
+@pytest.mark.parametrize("bytes_", [b"short", b"x,y\n1,3\n"], ids=["another size", "the same size"])
+def test_an_altered_file_is_told_and_not_sent(service, client, job_id, bytes_):
+    place = service.app.state.deployment.store.local_path(f"jobs/{job_id}/results-1-1/cells.csv")
+    place.unlink()
+    place.write_bytes(bytes_)
     problem(client.get(f"/v1/jobs/{job_id}/results/artifacts/cells.csv"), 500, "integrity")
-    problem(client.get(f"/v1/jobs/{job_id}/results/archive.zip"), 500, "integrity")
+    assert reads_of(service) == [("cells.csv", 500)]
+
+
+def test_a_file_that_is_gone_is_told(service, client, job_id):
+    service.app.state.deployment.store.remove(f"jobs/{job_id}/results-1-1/cells.csv")
+    problem(client.get(f"/v1/jobs/{job_id}/results/artifacts/cells.csv"), 503, "store-failed")
+    problem(client.get(f"/v1/jobs/{job_id}/results/archive.zip"), 503, "store-failed")
+
+
+@pytest.fixture
+def short_logs() -> Iterator[None]:
+    """structlog's own default would write the megabytes that are variables of the frames."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[plain])
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("short_logs")
+def test_an_altered_large_file_is_never_sent_whole(service, client):
+    data = os.urandom(3 << 20)
+    job_id = finished_job(service, {"large.bin": data})
+    assert client.get(f"/v1/jobs/{job_id}/results/artifacts/large.bin").content == data
+    place = service.app.state.deployment.store.local_path(f"jobs/{job_id}/results-1-1/large.bin")
+    place.unlink()
+    place.write_bytes(bytes(1) + data[1:])
+    for name in ("artifacts/large.bin", "archive.zip"):
+        with pytest.raises(RemoteProtocolError):
+            client.get(f"/v1/jobs/{job_id}/results/{name}")
 
 
 def test_what_has_no_result_says_why(service, client):

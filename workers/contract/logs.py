@@ -38,4 +38,6 @@ def _rendering(log_format: Literal["text", "json"]) -> list[Processor]:
     bare = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
         return [bare, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [bare, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # Tracebacks without the values of variables: keys, names and megabytes of pixels are among them.
+    plain = structlog.dev.plain_traceback
+    return [bare, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
