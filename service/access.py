@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+import sqlalchemy as sa
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.errors import RefusedInputError
-from service.deployment import Deployment, deployment_of
+from service.deployment import deployment_of
 from workers.ledger.audit import Entry
 from workers.ledger.keys import Scope, check_key
 
@@ -39,31 +40,40 @@ class Caller:
 bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer hs.…`")
 
 
+SentKey = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+"""The key as it was sent, for endpoints that check it in the transaction in which they look further."""
+
+
 def caller_with(scope: Scope) -> Callable[..., Caller]:
     """A dependency that gives the caller where the key has the scope; `admin` has all."""
 
-    def find_caller(
-        request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None
-    ) -> Caller:
-        caller = _check(deployment_of(request), sent)
-        if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise ForbiddenError(
-                f"This needs the scope {scope!r}; the key has {', '.join(caller.scopes) or 'none'}.",
-                "Ask for a key with this scope.",
-            )
-        request.state.caller = caller
-        return caller
+    def find_caller(request: Request, sent: SentKey = None) -> Caller:
+        with deployment_of(request).ledger.read() as connection:
+            return check_caller(connection, sent, scope)
 
     return find_caller
 
 
-def _check(deployment: Deployment, sent: HTTPAuthorizationCredentials | None) -> Caller:
+def check_caller(connection: sa.Connection, sent: HTTPAuthorizationCredentials | None, scope: Scope) -> Caller:
+    """Whose key was sent.
+
+    Raises
+    ------
+    UnauthorizedError
+        None was, or it opens nothing.
+    ForbiddenError
+        It does not have the scope.
+    """
     if sent is None:
         raise UnauthorizedError("No API key was sent.", "Send it as `Authorization: Bearer <key>`.")
-    with deployment.ledger.read() as connection:
-        key = check_key(connection, sent.credentials)
+    key = check_key(connection, sent.credentials)
     if key is None:
         raise UnauthorizedError("The API key is not known, has expired or was revoked.", "Ask for a new one.")
+    if scope not in key.scopes and "admin" not in key.scopes:
+        raise ForbiddenError(
+            f"This needs the scope {scope!r}; the key has {', '.join(key.scopes) or 'none'}.",
+            "Ask for a key with this scope.",
+        )
     return Caller(key.id, key.tenant, key.scopes)
 
 

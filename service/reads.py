@@ -26,10 +26,14 @@ class ReadAudit:
 
     def add(self, entry: Entry) -> None:
         """Return when the entry is on the disk. Raises what the ledger raises."""
+        self.submit(entry).result()
+
+    def submit(self, entry: Entry) -> "Future[None]":
+        """What is done when the entry is on the disk; who does not wait for it any more changes nothing."""
         self._start()
         done: Future[None] = Future()
         self._queue.put((entry, done))
-        done.result()
+        return done
 
     def close(self) -> None:
         """Write what is waiting and end."""
@@ -59,12 +63,15 @@ class ReadAudit:
                 return
 
     def _commit(self, waiting: Sequence[tuple[Entry, "Future[None]"]]) -> None:
+        entries = [entry for entry, _ in waiting]
+        # From here on they cannot be cancelled under our hands.
+        listening = [done for _, done in waiting if done.set_running_or_notify_cancel()]
         try:
             with self._ledger.write() as connection:
-                add_entries(connection, [entry for entry, _ in waiting])
+                add_entries(connection, entries)
         except Exception as error:  # the thread hands its failure to those who wait
-            for _, done in waiting:
+            for done in listening:
                 done.set_exception(error)
         else:
-            for _, done in waiting:
+            for done in listening:
                 done.set_result(None)

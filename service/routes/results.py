@@ -1,14 +1,17 @@
 """Results: the manifest, the scores, every file with its digest, in ranges and as one archive."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Path, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from models.errors import HistoserveError
-from service.access import Caller, Reader, entry_of
+from service.access import Caller, SentKey, check_caller, entry_of
 from service.archive import zip_pieces
 from service.deployment import Deployed, Deployment
 from service.problems import status_of, tells
@@ -16,6 +19,7 @@ from service.scores import render_table
 from service.sending import Conditions, check_size, send_file
 from service.wire import ArtifactTold, OrderIds, ResultTold, ScoresTold
 from workers.contract.errors import ResultNotReadyError, UnknownError
+from workers.ledger.audit import Entry
 from workers.ledger.jobs import Artifact, JobRow, list_artifacts
 from workers.ledger.results import StoredFile, find_file, get_finished
 
@@ -30,6 +34,9 @@ HEADERS = {
 SPAN = {"Content-Range": {"description": "Which bytes these are.", "schema": {"type": "string"}}}
 Documents = dict[int | str, dict[str, Any]]
 T = TypeVar("T")
+Made = TypeVar("Made")
+Find = Callable[[sa.Connection, str], T]
+"""What is looked up for a tenant."""
 JobId = Annotated[str, Path(max_length=64)]
 # What is too long to be a file's path is a path nobody has: 404 and remembered, as all others.
 Name = Annotated[str, Path(description="Path of the file within the result, as its manifest names it.")]
@@ -48,24 +55,35 @@ def file_documents(*media_types: str) -> Documents:
 
 
 @router.get("", summary="Read the manifest of a result", responses=tells(404, 410))
-def show_result(caller: Reader, deployed: Deployed, job_id: JobId) -> ResultTold:
+async def show_result(sent: SentKey, deployed: Deployed, job_id: JobId) -> ResultTold:
     """`result.json`, and for every file its digest and where to get it; 404 `result-not-ready` until there is one."""
-    job, artifacts = _read(deployed, caller, job_id, "result.json", with_files=True)
-    return ResultTold(
-        job_id=job.id,
-        slide_id=job.slide_id,
-        ids=OrderIds(**job.ids),
-        result=job.result or {},
-        artifacts=tuple(_tell(job.id, artifact) for artifact in artifacts),
-    )
+
+    def find(connection: sa.Connection, tenant: str) -> tuple[JobRow, Sequence[Artifact]]:
+        job = get_finished(connection, tenant, job_id)
+        return job, list_artifacts(connection, job.id)
+
+    def tell(found: tuple[JobRow, Sequence[Artifact]]) -> ResultTold:
+        job, artifacts = found
+        return ResultTold(
+            job_id=job.id,
+            slide_id=job.slide_id,
+            ids=OrderIds(**job.ids),
+            result=job.result or {},
+            artifacts=tuple(_tell(job.id, artifact) for artifact in artifacts),
+        )
+
+    return await _read(deployed, sent, job_id, "result.json", find, tell)
 
 
 @router.get("/scores.json", summary="Read the scores", responses=tells(404, 410))
-def show_scores(caller: Reader, deployed: Deployed, job_id: JobId) -> ScoresTold:
+async def show_scores(sent: SentKey, deployed: Deployed, job_id: JobId) -> ScoresTold:
     """The scores alone, with the notice that goes with them."""
-    job, _ = _read(deployed, caller, job_id, "scores.json")
-    result = job.result or {}
-    return ScoresTold(job_id=job.id, ids=OrderIds(**job.ids), scores=result["scores"], regions=result["regions"])
+
+    def tell(job: JobRow) -> ScoresTold:
+        result = job.result or {}
+        return ScoresTold(job_id=job.id, ids=OrderIds(**job.ids), scores=result["scores"], regions=result["regions"])
+
+    return await _read(deployed, sent, job_id, "scores.json", _job_of(job_id), tell)
 
 
 @router.get(
@@ -74,14 +92,17 @@ def show_scores(caller: Reader, deployed: Deployed, job_id: JobId) -> ScoresTold
     response_class=Response,
     responses={**tells(404, 410), 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def show_scores_table(caller: Reader, deployed: Deployed, job_id: JobId) -> Response:
+async def show_scores_table(sent: SentKey, deployed: Deployed, job_id: JobId) -> Response:
     """One row per number: its name and its value."""
-    job, _ = _read(deployed, caller, job_id, "scores.csv")
-    result = job.result or {}
-    head = {"notice": result["notice"], "job": job.id, **{name: value for name, value in job.ids.items() if value}}
-    table = render_table({**head, **result["scores"], "regions": result["regions"]})
-    name = {"Content-Disposition": f'attachment; filename="{job.id}-scores.csv"'}
-    return Response(table, media_type="text/csv; charset=utf-8", headers=name)
+
+    def tell(job: JobRow) -> Response:
+        result = job.result or {}
+        head = {"notice": result["notice"], "job": job.id, **{name: value for name, value in job.ids.items() if value}}
+        table = render_table({**head, **result["scores"], "regions": result["regions"]})
+        name = {"Content-Disposition": f'attachment; filename="{job.id}-scores.csv"'}
+        return Response(table, media_type="text/csv; charset=utf-8", headers=name)
+
+    return await _read(deployed, sent, job_id, "scores.csv", _job_of(job_id), tell)
 
 
 @router.get(
@@ -90,27 +111,24 @@ def show_scores_table(caller: Reader, deployed: Deployed, job_id: JobId) -> Resp
     response_class=StreamingResponse,
     responses={**tells(404, 410), 200: {"content": {"application/zip": BINARY}}},
 )
-def send_archive(caller: Reader, deployed: Deployed, job_id: JobId) -> StreamingResponse:
+async def send_archive(sent: SentKey, deployed: Deployed, job_id: JobId) -> StreamingResponse:
     """Every file of the result in one zip, made while it is sent; the same result is the same zip.
 
     Every digest is checked on the way: where a file was altered the connection breaks before the zip is whole.
     """
 
-    def find() -> list[StoredFile]:
-        with deployed.ledger.read() as connection:
-            job = get_finished(connection, caller.tenant, job_id)
-            found = list_artifacts(connection, job.id)
-        files = [StoredFile(f"{job.result_prefix}/{artifact.path}", artifact) for artifact in found]
+    def find(connection: sa.Connection, tenant: str) -> list[StoredFile]:
+        job = get_finished(connection, tenant, job_id)
+        found = list_artifacts(connection, job.id)
+        return [StoredFile(f"{job.result_prefix}/{artifact.path}", artifact) for artifact in found]
+
+    def check(files: list[StoredFile]) -> StreamingResponse:
         for file in files:
             check_size(deployed.store, file)
-        return files
+        name = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
+        return StreamingResponse(zip_pieces(deployed.store, files), media_type="application/zip", headers=name)
 
-    files = _audited(deployed, caller, job_id, "archive.zip", find, lambda _: 200)
-    return StreamingResponse(
-        zip_pieces(deployed.store, files),
-        media_type="application/zip",
-        headers={"Content-Disposition": f'attachment; filename="{job_id}.zip"'},
-    )
+    return await _read(deployed, sent, job_id, "archive.zip", find, check)
 
 
 @router.head("/overview.png", include_in_schema=False)
@@ -120,9 +138,9 @@ def send_archive(caller: Reader, deployed: Deployed, job_id: JobId) -> Streaming
     response_class=Response,
     responses=file_documents("image/png"),
 )
-def send_overview(caller: Reader, deployed: Deployed, job_id: JobId, asked: Conditions) -> Response:
+async def send_overview(sent: SentKey, deployed: Deployed, job_id: JobId, asked: Conditions) -> Response:
     """The slide with its result on it, a legend and a scale bar."""
-    return send_artifact(caller, deployed, job_id, "overview.png", asked)
+    return await send_artifact(sent, deployed, job_id, "overview.png", asked)
 
 
 @router.head("/artifacts/{name:path}", include_in_schema=False)
@@ -132,18 +150,17 @@ def send_overview(caller: Reader, deployed: Deployed, job_id: JobId, asked: Cond
     response_class=Response,
     responses=file_documents("*/*"),
 )
-def send_artifact(caller: Reader, deployed: Deployed, job_id: JobId, name: Name, asked: Conditions) -> Response:
+async def send_artifact(sent: SentKey, deployed: Deployed, job_id: JobId, name: Name, asked: Conditions) -> Response:
     """A file, or one range of it; its entity tag is its SHA-256."""
 
-    def answer() -> Response:
+    def find(connection: sa.Connection, tenant: str) -> StoredFile:
         # A NUL is in no path, and PostgreSQL does not even look for it.
-        with deployed.ledger.read() as connection:
-            file = find_file(connection, caller.tenant, job_id, name.replace("\0", "?"))
+        file = find_file(connection, tenant, job_id, name.replace("\0", "?"))
         if file is None:
             raise UnknownError(f"The result of {job_id} holds no such file.", "Its manifest lists what it holds.")
-        return send_file(deployed.store, file, asked)
+        return file
 
-    return _audited(deployed, caller, job_id, name, answer, lambda made: made.status_code)
+    return await _read(deployed, sent, job_id, name, find, lambda file: send_file(deployed.store, file, asked))
 
 
 @router.head("/zarr/{key:path}", include_in_schema=False)
@@ -153,39 +170,51 @@ def send_artifact(caller: Reader, deployed: Deployed, job_id: JobId, name: Name,
     response_class=Response,
     responses=file_documents("application/octet-stream", "application/json"),
 )
-def send_zarr_key(caller: Reader, deployed: Deployed, job_id: JobId, key: Key, asked: Conditions) -> Response:
+async def send_zarr_key(sent: SentKey, deployed: Deployed, job_id: JobId, key: Key, asked: Conditions) -> Response:
     """A key below the result's maps, so that a zarr reader can be pointed at this address; 404 is an empty chunk."""
-    return send_artifact(caller, deployed, job_id, f"maps/{key}", asked)
+    return await send_artifact(sent, deployed, job_id, f"maps/{key}", asked)
 
 
-def _audited(
-    deployed: Deployment, caller: Caller, job_id: str, name: str, make: Callable[[], T], outcome: Callable[[T], int]
-) -> T:
-    """What `make` gives; the audit has what came of it before it is answered."""
-    shown = "".join(c if c.isprintable() else "?" for c in name[:200])
-    try:
-        made = make()
-    except ResultNotReadyError:
-        # Asked for again and again while it is waited for; nothing is read.
-        raise
-    except HistoserveError as error:
-        deployed.reads.add(entry_of(caller, "result.read", job_id, status_of(error), name=shown))
-        raise
-    deployed.reads.add(entry_of(caller, "result.read", job_id, outcome(made), name=shown))
-    return made
+def _job_of(job_id: str) -> Find[JobRow]:
+    return lambda connection, tenant: get_finished(connection, tenant, job_id)
 
 
-def _read(
-    deployed: Deployment, caller: Caller, job_id: str, name: str, *, with_files: bool = False
-) -> tuple[JobRow, list[Artifact]]:
-    """(job, files where wanted) of a result; the read is in the audit."""
+async def _read(
+    deployed: Deployment, sent: SentKey, job_id: str, name: str, find: Find[T], make: Callable[[T], Made]
+) -> Made:
+    """What `find` finds, `make` made of it; the audit has what came of it before it is answered.
 
-    def find() -> tuple[JobRow, list[Artifact]]:
+    One transaction for key and row, one thread for that and the file: a reader of many small pieces waits for both.
+    """
+
+    def work() -> tuple[Made | HistoserveError, Entry | None]:
+        shown = "".join(c if c.isprintable() else "?" for c in name[:200])
         with deployed.ledger.read() as connection:
-            job = get_finished(connection, caller.tenant, job_id)
-            return job, list(list_artifacts(connection, job.id)) if with_files else []
+            caller = check_caller(connection, sent, "read")
+            try:
+                found = find(connection, caller.tenant)
+            except HistoserveError as error:
+                return error, _failed(caller, job_id, shown, error)
+        try:
+            made = make(found)
+        except HistoserveError as error:
+            return error, _failed(caller, job_id, shown, error)
+        status = made.status_code if isinstance(made, Response) else 200
+        return made, entry_of(caller, "result.read", job_id, status, name=shown)
 
-    return _audited(deployed, caller, job_id, name, find, lambda _: 200)
+    answer, entry = await run_in_threadpool(work)
+    if entry is not None:
+        await asyncio.wrap_future(deployed.reads.submit(entry))
+    if isinstance(answer, HistoserveError):
+        raise answer
+    return answer
+
+
+def _failed(caller: Caller, job_id: str, name: str, error: HistoserveError) -> Entry | None:
+    """What the audit has of a read that failed: nothing of a result that is waited for, again and again."""
+    if isinstance(error, ResultNotReadyError):
+        return None
+    return entry_of(caller, "result.read", job_id, status_of(error), name=name)
 
 
 def _tell(job_id: str, artifact: Artifact) -> ArtifactTold:

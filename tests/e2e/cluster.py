@@ -62,8 +62,10 @@ class Cluster:
     def kill_service(self) -> None:
         """SIGKILL."""
         assert self.service is not None
+        assert self.service.stdout is not None
         self.service.kill()
         self.service.wait()
+        self.service.stdout.close()
 
     def put_slide(self, path: Path, tenant: str = TENANT, **fields: Any) -> SlideRow:
         """A slide in the store, as an upload leaves it."""

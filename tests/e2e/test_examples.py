@@ -24,8 +24,9 @@ EXAMPLES = REPOSITORY / "examples"
 def env(tmp_path_factory) -> Iterator[dict[str, str]]:
     """The environment of an integration: where the service is, and a key."""
     home = tmp_path_factory.mktemp("examples") / "home"
-    with up(home):
+    with up(home) as running:
         kept = key_of(home)
+        assert running.told.get("url") == kept["url"], running.told
         own = {"HISTOSERVE_URL": kept["url"], "HISTOSERVE_KEY": kept["key"], "XDG_CACHE_HOME": str(home.parent / "c")}
         yield os.environ | own | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 

@@ -136,10 +136,7 @@ def _restart_redis(deployment: Cluster) -> None:
 
 
 def _kill_service(deployment: Cluster) -> None:
-    assert deployment.service is not None
     deployment.kill_service()
-    assert deployment.service.stdout is not None
-    deployment.service.stdout.close()
     deployment.start_service().close()
 
 
