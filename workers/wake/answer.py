@@ -82,6 +82,8 @@ def _sound_slide(place: Place, job: JobRow) -> SlideRow:
 class RefusedSlideError(HistoserveError):
     """The job's slide was refused; the problem is the slide's own."""
 
+    slug = "slide-refused"
+    title = "The slide was refused"
     blame = "user_error"
 
     def __init__(self, slide: SlideRow) -> None:
