@@ -83,10 +83,10 @@ def service(out: Path) -> Iterator[dict[str, Any]]:
     with (out / "up.log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            sys.exit(f"The service did not start; see {out / 'up.log'}.")
-        yield json.loads(line)
+        told = json.loads((process.stdout.readline() if process.stdout else "") or "{}")
+        if "url" not in told:
+            sys.exit(f"The service did not start; see {out / 'up.log'}. {told.get('detail', '')}")
+        yield told
     finally:
         process.terminate()
         process.wait(60)

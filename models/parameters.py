@@ -4,7 +4,8 @@ Schema and validation are one pydantic model, built from the manifest's measures
 there: the two cannot differ.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -64,6 +65,26 @@ def measure_stems(manifest: Manifest) -> tuple[str, ...]:
 def parameters_schema(manifest: Manifest) -> dict[str, Any]:
     """The JSON Schema (2020-12) of what a caller may set for a package, with the package's numbers as defaults."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_model(manifest).model_json_schema()}
+
+
+def read_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """The parameters of NAME=VALUE texts; a value that is no JSON is text, for the package to refuse.
+
+    Raises
+    ------
+    ParametersInvalidError
+        A text has no value.
+    """
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParametersInvalidError(f"--set {setting!r:.80} has no value.", "Write --set NAME=VALUE.")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
 
 
 def read_parameters(manifest: Manifest, values: Mapping[str, object]) -> Parameters:

@@ -1,11 +1,7 @@
 """`histoserve run`: the engine without the service. Same code, same bytes."""
 
-import json
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import ParametersInvalidError, RefusedInputError, RegionsInvalidError
-from models.parameters import FORCE
-from workers.contract.regions import Regions, read_regions
+from models.errors import RefusedInputError
+from models.parameters import FORCE, read_settings
+from workers.contract.children import stop_on_signals
+from workers.contract.regions import read_geojson, read_regions
 from workers.result import Result
 
 Option = typer.Option
@@ -70,8 +67,8 @@ def run(
         readers=readers,
         threads=threads,
         overwrite=overwrite,
-        parameters=_read_settings(settings or [], force=force),
-        regions=None if regions is None else _read_regions(regions),
+        parameters=read_settings(settings or []) | ({FORCE: True} if force else {}),
+        regions=None if regions is None else read_regions(read_geojson(regions)),
     )
     with stop_on_signals() as stop, console_report(sys.stderr) as report:
         result = run_slide(request, report, stop)
@@ -79,40 +76,6 @@ def run(
         typer.echo(result.model_dump_json(indent=2))
     else:
         _print_result(result, out)
-
-
-def _read_settings(settings: list[str], *, force: bool) -> dict[str, object]:
-    """The parameters that were set; a value that is no JSON is taken as text, for the package to refuse."""
-    found: dict[str, object] = {FORCE: True} if force else {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise ParametersInvalidError(f"--set {setting!r:.80} has no value.", "Write --set NAME=VALUE.")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
-    return found
-
-
-def _read_regions(path: Path) -> Regions:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RegionsInvalidError(f"{path.name} cannot be read as GeoJSON.", "Give a GeoJSON file.") from error
-    return read_regions(document)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a run ends between two tiles with its finished bands kept."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _choose_package(package: str | None, analysis: str | None) -> str:

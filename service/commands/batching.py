@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import HistoserveError, RefusedInputError
+from models.parameters import read_settings
 from service.client.client import Client, problem_of
 from service.commands.options import Analysis, Json, Model, Mpp, Option, Priority, Regions, Settings, Stain, Url
 from service.commands.placing import Placed, Slides, ends_all, place_row
-from service.commands.rows import Row, read_settings, rows_of_table
+from service.commands.rows import Row, rows_of_table
 from service.commands.showing import progressing, reporter
 from service.commands.state import BatchState, Entry, open_state
 from service.commands.submitting import see_through, tell_placed

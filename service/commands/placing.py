@@ -9,9 +9,10 @@ from models.errors import HistoserveError
 from service.cli import EXIT_DONE, EXIT_NOT_SCORABLE, EXIT_OTHER, EXIT_REFUSED, exit_code
 from service.client.client import Client, problem_of
 from service.client.errors import ServiceAwayError, error_of
-from service.commands.rows import Row, read_regions_file
+from service.commands.rows import Row
 from service.wire import JobTold, SlideTold
 from workers.contract.errors import StateConflictError
+from workers.contract.regions import read_geojson
 
 SEVERITY = (EXIT_DONE, EXIT_NOT_SCORABLE, EXIT_REFUSED, EXIT_OTHER)
 """From the best to the worst."""
@@ -117,7 +118,7 @@ def _submit(client: Client, row: Row, slide_id: str, key: str | None) -> JobTold
         model=row.model,
         analysis=row.analysis,
         parameters=row.parameters,
-        regions=read_regions_file(row.regions),
+        regions=None if row.regions is None else read_geojson(row.regions),
         priority=row.priority,
         due_at=row.due_at,
         ids=row.ids,

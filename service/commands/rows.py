@@ -3,14 +3,14 @@
 import csv
 import glob
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.errors import ParametersInvalidError, RefusedInputError, RegionsInvalidError
+from models.errors import RefusedInputError
 from service.wire import Identifier, OrderIds, Priority, Sha256, Stain
 
 SUFFIXES = frozenset({".svs", ".ndpi", ".tif", ".tiff", ".scn", ".bif", ".svslide", ".png", ".jpg", ".jpeg"})
@@ -101,33 +101,6 @@ def rows_of_table(path: Path, common: Mapping[str, Any]) -> list[Row]:
             given[name] = path.absolute().parent / str(given[name])
         rows.append(_row(given, common, f"{path.name}, row {number}"))
     return rows
-
-
-def read_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """The parameters of NAME=VALUE texts; a value that is no JSON is text, for the service to refuse."""
-    found: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise ParametersInvalidError(f"--set {setting!r:.80} has no value.", "Write --set NAME=VALUE.")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
-    return found
-
-
-def read_regions_file(path: Path | None) -> dict[str, Any] | None:
-    """The GeoJSON document of a file."""
-    if path is None:
-        return None
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RegionsInvalidError(f"{path.name} cannot be read as GeoJSON.", "Give a GeoJSON file.") from error
-    if not isinstance(document, dict):
-        raise RegionsInvalidError(f"{path.name} is no GeoJSON object.", "Give a GeoJSON file.")
-    return document
 
 
 def _expand(named: str) -> list[Path]:

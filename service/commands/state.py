@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from models.errors import RefusedInputError
 from service.client.errors import FileUnreadableError
-from service.commands.rows import Row, read_regions_file
+from service.commands.rows import Row
+from workers.contract.regions import read_geojson
 
 
 class BatchStateError(RefusedInputError):
@@ -60,7 +61,7 @@ class BatchState:
         """The entry of a row, begun anew where its file's bytes changed. Rows that are the same are told apart by
         their order.
         """
-        regions = "" if row.regions is None else json.dumps(read_regions_file(row.regions))
+        regions = "" if row.regions is None else json.dumps(read_geojson(row.regions))
         digest = hashlib.sha256(f"{row.model_dump_json()}{regions}".encode()).hexdigest()
         self._seen[digest] += 1
         entry = self._kept.rows.setdefault(f"{digest[:32]}-{self._seen[digest]}", Entry())

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import HistoserveError, RefusedInputError
+from models.parameters import read_settings
 from service.client.client import Client
 from service.commands.following import follow_jobs
 from service.commands.options import Analysis, Json, Model, Mpp, Option, Priority, Regions, Settings, Stain, Url
 from service.commands.placing import Placed, place_rows, worst_code
-from service.commands.rows import Row, read_settings, rows_of_slides, rows_of_table
+from service.commands.rows import Row, rows_of_slides, rows_of_table
 from service.commands.showing import Progressing, print_json, print_placed, progressing, reporter
 from service.wire import JobTold
 

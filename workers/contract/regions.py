@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,6 +86,23 @@ class Regions(_GeoJson):
         """SHA-256 of the regions' one form."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_geojson(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises
+    ------
+    RegionsInvalidError
+        There is none.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RegionsInvalidError(f"{path.name} cannot be read as GeoJSON.", "Give a GeoJSON file.") from error
+    if not isinstance(document, dict):
+        raise RegionsInvalidError(f"{path.name} is no GeoJSON object.", "Give a GeoJSON file.")
+    return document
 
 
 def read_regions(document: object) -> Regions:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from models.errors import ParametersInvalidError, RefusedInputError
-from service.commands.rows import TableInvalidError, read_settings, rows_of_slides, rows_of_table
+from models.parameters import read_settings
+from service.commands.rows import TableInvalidError, rows_of_slides, rows_of_table
 
 NUCLEI = {"model": "nuclei", "priority": "routine", "parameters": {}}
 
