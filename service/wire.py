@@ -335,7 +335,7 @@ class Ready(Told):
 
     status: Literal["ok", "degraded", "failing"]
     reasons: tuple[Reason, ...]
-    workers: tuple[WorkerTold, ...]
+    slots: Annotated[dict[str, int], Field(description="Slots of the workers seen lately, by the runtime they have.")]
 
 
 class KeySent(Sent):

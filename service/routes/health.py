@@ -1,5 +1,6 @@
 """Liveness, readiness with its reasons, metrics. No key is needed, nothing of a tenant is told."""
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -27,7 +28,10 @@ def is_ready(deployed: Deployed, request: Request) -> JSONResponse:
     reasons, seats = find_reasons(deployed, request.app.state.packages)
     fails = any(reason.severity == "fails" for reason in reasons)
     status = "failing" if fails else "degraded" if reasons else "ok"
-    ready = Ready(status=status, reasons=tuple(reasons), workers=tuple(tell_worker(seat) for seat in seats))
+    slots: Counter[str] = Counter()
+    for seat in seats:
+        slots[seat.provider] += seat.slots
+    ready = Ready(status=status, reasons=tuple(reasons), slots=slots)
     return JSONResponse(ready.model_dump(mode="json"), status_code=503 if fails else 200)
 
 

@@ -160,7 +160,7 @@ def _find_same(connection: sa.Connection, caller: Caller, sent: SlideSent, uploa
     digest = computed or sent.sha256
     if digest is None or (sent.sha256 is not None and sent.sha256 != digest):
         return None
-    return find_same_slide(connection, caller.tenant, digest, sent.mpp)
+    return find_same_slide(connection, caller.tenant, digest, sent.mpp, sent.ids.model_dump(exclude_none=True))
 
 
 def _check_stated(sent: SlideSent, upload: Upload) -> None:

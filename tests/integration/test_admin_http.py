@@ -106,6 +106,31 @@ def test_a_service_without_redis_and_workers_is_degraded_and_says_why(service):
     assert [reason["part"] for reason in ready.json()["reasons"]] == ["redis", "workers"]
 
 
+def test_readiness_names_the_runtimes_and_no_machine(service):
+    with service.ledger.write() as connection:
+        take_seat(connection, Seat("w1", "secret-host", 2, "onnxruntime-cpu", "0.1.0", {}))
+        take_seat(connection, Seat("w2", "secret-host", 1, "onnxruntime-cpu", "0.1.0", {}))
+    ready = httpx.get(f"{service.url}/readyz", trust_env=False)
+    assert ready.json()["slots"] == {"onnxruntime-cpu": 3}
+    assert [reason["slug"] for reason in ready.json()["reasons"]] == ["redis-away"]
+    assert "secret-host" not in ready.text
+
+
+def test_a_database_that_is_not_at_this_version_fails_readiness(service):
+    with service.ledger.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
+    ready = httpx.get(f"{service.url}/readyz", trust_env=False)
+    assert (ready.status_code, ready.json()["status"]) == (503, "failing")
+    assert "ledger" in [reason["part"] for reason in ready.json()["reasons"]]
+
+
+def test_a_store_that_takes_nothing_fails_readiness(service):
+    (service.settings.home / "store" / "checks").write_text("a file where a folder should be")
+    ready = httpx.get(f"{service.url}/readyz", trust_env=False)
+    assert ready.status_code == 503
+    assert "store" in [reason["part"] for reason in ready.json()["reasons"]]
+
+
 def test_an_altered_package_fails_readiness_and_is_audited_once(tmp_path, monkeypatch):
     shutil.copytree(str(files("models") / "zoo" / "nuclei"), tmp_path / "models" / "nuclei-own")
     folder = tmp_path / "models" / "nuclei-own" / "1.0.0"

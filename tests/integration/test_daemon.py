@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,6 +183,16 @@ def test_sigterm_ends_an_idle_listener(command, doorbell, tmp_path) -> None:
         ids_in(tmp_path / "told")
         listener.terminate()
         assert listener.wait(LIMIT_S) == 0
+
+
+def test_an_idle_listener_stays(command, doorbell, tmp_path) -> None:
+    """redis-py gives up on a silent server after 5 s, and RQ ends over it: nobody would hear the next ring at once."""
+    with running(command) as listener:
+        ring(doorbell, "write_down", tmp_path, "first")
+        ids_in(tmp_path / "first")
+        time.sleep(7)
+        ring(doorbell, "write_down", tmp_path, "second")
+        assert ids_in(tmp_path / "second")[1] == listener.pid
 
 
 @pytest.mark.parametrize("ends_while_away", [False, True])

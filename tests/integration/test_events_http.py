@@ -5,12 +5,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
+from service.routes import events
 from tests.integration.ledger.made import made_job, start
 from tests.problems import problem
 from tests.servers import wait_for
 from tests.serving import Served, made_settings, served
 from workers.ledger.jobs import cancel_job
+from workers.ledger.schema import jobs
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -54,9 +57,9 @@ def test_a_stream_ends_with_the_job(service):
     threading.Timer(0.7, go_on).start()
     with service.client() as client, client.stream("GET", f"/v1/jobs/{job.id}/events", headers=STREAM) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        events = told(answer.iter_lines())
-    assert [(seq, kind) for seq, kind, _ in events] == [(1, "queued"), (2, "attempt-started"), (3, "cancelled")]
-    assert events[0][2]["data"]["priority"] == "routine"
+        came = told(answer.iter_lines())
+    assert [(seq, kind) for seq, kind, _ in came] == [(1, "queued"), (2, "attempt-started"), (3, "cancelled")]
+    assert came[0][2]["data"]["priority"] == "routine"
 
 
 def test_a_stream_goes_on_behind_the_last_event_that_came(service):
@@ -92,3 +95,32 @@ def test_a_foreign_job_has_no_events(service):
     with service.client(tenant="other") as other:
         problem(other.get(f"/v1/jobs/{job.id}/events"), 404, "not-found")
         problem(other.get(f"/v1/jobs/{job.id}/events", headers=STREAM), 404, "not-found")
+
+
+def test_a_quiet_stream_says_that_it_is_there(service, monkeypatch):
+    monkeypatch.setattr(events, "POLL_S", 0.02)
+    monkeypatch.setattr(events, "QUIET_S", 0.05)
+    job = made_job(service.ledger)
+    with service.client() as client, client.stream("GET", f"/v1/jobs/{job.id}/events", headers=STREAM) as answer:
+        lines = answer.iter_lines()
+        assert any(line == ": keep-alive" for line in lines)
+
+
+def test_a_stream_does_not_last_for_ever(service, monkeypatch):
+    monkeypatch.setattr(events, "POLL_S", 0.02)
+    monkeypatch.setattr(events, "LONGEST_S", 0.1)
+    job = made_job(service.ledger)
+    with service.client() as client, client.stream("GET", f"/v1/jobs/{job.id}/events", headers=STREAM) as answer:
+        assert [kind for _, kind, _ in told(answer.iter_lines())] == ["queued"]
+
+
+def test_the_stream_of_a_job_that_is_deleted_ends(service, monkeypatch):
+    monkeypatch.setattr(events, "POLL_S", 0.02)
+    job = made_job(service.ledger)
+    with service.client() as client, client.stream("GET", f"/v1/jobs/{job.id}/events", headers=STREAM) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        with service.ledger.write() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(deleted_at=1.0))
+        list(lines)
+        problem(client.get(f"/v1/jobs/{job.id}/events", headers=STREAM), 410, "gone")

@@ -16,6 +16,7 @@ Priority = Literal["stat", "routine"]
 PRIORITIES: tuple[Priority, ...] = ("stat", "routine")
 ANSWER = "workers.wake.answer.answer"
 """The function a worker calls with the id that was rung."""
+SILENCE_S = 5.0
 RECORD_TTL_S = 60
 """RQ's own records of rings are of no use once answered."""
 
@@ -81,11 +82,17 @@ class Doorbell:
             return False
 
 
-def open_doorbell(settings: Settings) -> Doorbell:
-    """The doorbell of a deployment; nothing is connected until it is rung."""
+def open_doorbell(settings: Settings, silence_s: float = SILENCE_S) -> Doorbell:
+    """The doorbell of a deployment; nothing is connected until it is rung.
+
+    Parameters
+    ----------
+    silence_s
+        How long a Redis that is silent is waited for. A listener waits for rings: it must be patient.
+    """
     # A Unix socket (`histoserve up`) knows no keep-alive.
     alive = {} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}
-    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, **alive)
+    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=silence_s, **alive)
     # Later than our own limit: RQ only ends what does not end itself.
     return Doorbell(redis, settings.queue_prefix, int(settings.job_timeout_s) + 120)
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from workers.contract.doorbell import ANSWER, Doorbell, open_doorbell
 from workers.contract.logs import set_up_logs
 from workers.contract.settings import Settings
-from workers.daemon.listener import Listener
+from workers.daemon.listener import TTL_S, Listener
 
 WARM = ("numpy", "zarr", "tifffile", "onnxruntime", "workers.engine.run", "workers.wake.answer", "workers.wake.job")
 """What every answer needs: imported once, so that a forked child starts at once. No runtime session is made here:
@@ -44,7 +44,8 @@ def listen(settings: Settings, answers: Collection[str] = (ANSWER,)) -> int:
     answers
         The functions a ring may name; what names another is thrown away.
     """
-    doorbell = open_doorbell(settings)
+    # RQ waits most of its ttl for a ring. Left to redis-py, the first connection gives up after 5 s, and RQ with it.
+    doorbell = open_doorbell(settings, silence_s=TTL_S)
     wait_for_redis(doorbell)
     try:
         listener = Listener(doorbell, answers)

@@ -81,18 +81,22 @@ def create_slide(connection: sa.Connection, tenant: str, new: NewSlide) -> Slide
     return _slide(connection.execute(sa.insert(slides).values(values).returning(slides)).one())
 
 
-def find_same_slide(connection: sa.Connection, tenant: str, sha256: str, mpp: float | None) -> SlideRow | None:
-    """The tenant's newest slide of the same bytes, with the same resolution given, that was not refused or deleted."""
+def find_same_slide(
+    connection: sa.Connection, tenant: str, sha256: str, mpp: float | None, ids: Mapping[str, str]
+) -> SlideRow | None:
+    """The tenant's newest slide of the same bytes that was not refused or deleted, handed in in the same words.
+
+    The same bytes under another resolution or for another order are another slide: what is told of it would not fit.
+    """
     same_mpp = slides.c.mpp.is_(None) if mpp is None else slides.c.mpp == mpp
-    row = connection.execute(
+    query = (
         sa.select(slides)
         .where(
             slides.c.tenant == tenant, slides.c.sha256 == sha256, same_mpp, slides.c.state.in_(("validating", "ready"))
         )
         .order_by(slides.c.created_at.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _slide(row)
+    )
+    return next((_slide(row) for row in connection.execute(query) if row.ids == dict(ids)), None)
 
 
 def get_slide(connection: sa.Connection, tenant: str, slide_id: str) -> SlideRow:

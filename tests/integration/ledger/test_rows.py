@@ -86,8 +86,10 @@ def test_a_foreign_tenant_sees_nothing(ledger):
         ):
             with pytest.raises(UnknownError):
                 look()
-        assert find_same_slide(connection, "other", "a" * 64, None) is None
-        assert find_same_slide(connection, "lab", "a" * 64, None).id == slide.id
+        assert find_same_slide(connection, "other", "a" * 64, None, {}) is None
+        assert find_same_slide(connection, "lab", "a" * 64, None, {}).id == slide.id
+        assert find_same_slide(connection, "lab", "a" * 64, None, {"accession": "B-2"}) is None, "another order"
+        assert find_same_slide(connection, "lab", "a" * 64, 0.5, {}) is None, "another resolution"
         assert list_jobs(connection, "other").items == ()
         assert list_slides(connection, "other").items == ()
 
