@@ -9,10 +9,10 @@ import anyio
 from fastapi import Depends, FastAPI
 
 from service.deployment import open_deployment
+from service.document import describe
 from service.guard import Guard
 from service.health import PackageWatch
 from service.metrics import CountRequests, Metrics
-from service.openapi import describe
 from service.problems import add_problem_handlers
 from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
 from service.strict import refuse_unknown_query

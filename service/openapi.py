@@ -2,33 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
+from service.app import create_app
+from workers.contract.settings import Settings
 
 PATH = Path(__file__).resolve().parent.parent / "openapi" / "openapi.json"
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the app, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                for parameter in operation.get("parameters", ()):
-                    _drop_null(parameter["schema"])
-        app.openapi_schema = document
-    return app.openapi_schema
-
-
 def render_openapi() -> str:
     """The document as text, in a stable order."""
-    from service.app import create_app
-    from workers.contract.settings import Settings
-
     return json.dumps(create_app(Settings()).openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -36,14 +18,6 @@ def main() -> None:
     """Write the file."""
     PATH.parent.mkdir(exist_ok=True)
     PATH.write_text(render_openapi(), encoding="utf-8")
-
-
-def _drop_null(schema: dict[str, Any]) -> None:
-    """A header or a query cannot say null: what may be left out is not what may be null."""
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
-    if len(kinds) == 1:
-        del schema["anyOf"]
-        schema.update(kinds[0] | schema)
 
 
 if __name__ == "__main__":

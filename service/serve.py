@@ -30,7 +30,11 @@ def listen_on(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 is any free one. Raises `AddressError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Accepted sockets have it from here; asyncio leaves it off for sockets made like this one, and an answer's
+        # body would wait 40 ms for the acknowledgement of its header.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise AddressError(
             f"{host} port {port} cannot be listened on: {error.strerror}.", "Give another --port; 0 is any free one."
