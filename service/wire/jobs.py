@@ -18,7 +18,7 @@ class JobSent(Sent):
     parameters: dict[str, Any] = Field({})
     regions: Annotated[dict[str, Any] | None, Field(description="GeoJSON polygons in level-0 px.")] = None
     priority: Priority = "routine"
-    due_at: Moment | None = None
+    due_at: Annotated[Moment | None, Field(description="Told back; it does not change the order of work.")] = None
     ids: OrderIds = OrderIds()
 
 

@@ -127,6 +127,8 @@ def agree_plan(
         The attempt does not own the job any more.
     """
     _lock(connection, attempt)
+    ours = sa.update(attempts).where(attempts.c.id == attempt.id)
+    connection.execute(ours.values(provider=identity.get("provider")))
     known: dict[str, Any] | None = connection.execute(
         sa.select(jobs.c.identity).where(jobs.c.id == attempt.job_id)
     ).scalar_one()

@@ -82,6 +82,7 @@ def test_bands_are_claimed_in_order_and_the_finish_last(ledger):
     done = job(ledger, attempt.job_id)
     assert (done.state, done.tiles_done, done.bands_done, done.result_prefix) == ("succeeded", 8, 2, "by-1")
     with ledger.read() as connection:
+        assert [(a.outcome, a.provider) for a in list_attempts(connection, done.id)] == [("done", "toy")]
         assert [a.path for a in list_artifacts(connection, done.id)] == ["result.json"]
         kinds = [event.kind for event in list_events(connection, done.id)]
     assert kinds == ["queued", "attempt-started", "planned", "band-done", "band-done", "succeeded", "attempt-ended"]
