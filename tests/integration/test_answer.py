@@ -1,6 +1,7 @@
 """What a woken worker makes of slides and jobs that cannot be worked on: each ends, with its own problem."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,27 @@ def test_a_job_that_takes_too_long_is_ended(ledger, settings, small, monkeypatch
     job_id = order(ledger, hand_in(ledger, settings, small))
     answer(f"job:{job_id}")
     assert failure(ledger, job_id) == "timed-out"
+
+
+def test_the_lease_is_renewed_while_the_slide_is_validated(ledger, settings, small, monkeypatch):
+    """The digest of a large slide takes longer than a lease."""
+    from workers.ledger.leases import reap_attempts
+    from workers.wake import slide as validation
+
+    monkeypatch.setenv("HISTOSERVE_LEASE_S", "0.6")
+    examine, lost = validation._examine, []
+
+    def slowly(*arguments):
+        time.sleep(1.5)
+        with ledger.write() as connection:
+            lost.append(reap_attempts(connection))
+        return examine(*arguments)
+
+    monkeypatch.setattr(validation, "_examine", slowly)
+    job_id = order(ledger, hand_in(ledger, settings, small))
+    answer(f"job:{job_id}")
+    assert lost == [{}]
+    assert job_of(ledger, job_id).state == "succeeded"
 
 
 def test_parameters_and_regions_reach_the_engine(ledger, settings, small):

@@ -44,7 +44,7 @@ def _answer_job(place: Place, job_id: str) -> None:
     log = structlog.get_logger().bind(job=job_id, attempt=attempt.number)
     outcome: Outcome = "done"
     try:
-        stay_on_job(place, attempt, job, _sound_slide(place, job))
+        stay_on_job(place, attempt, job, lambda: _sound_slide(place, job))
     except LeaseLostError as error:
         log.info("left", reason=error.detail)
         outcome = "ended"

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -74,8 +74,13 @@ class Stay:
     """The bands in this worker's hands."""
 
 
-def stay_on_job(place: Place, attempt: Attempt, job: JobRow, slide: SlideRow) -> None:
+def stay_on_job(place: Place, attempt: Attempt, job: JobRow, find_slide: Callable[[], SlideRow]) -> None:
     """Work on a job until nothing of it is free, or it is published.
+
+    Parameters
+    ----------
+    find_slide
+        Gives the job's slide, validated: it may take its time, the lease is renewed meanwhile.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def stay_on_job(place: Place, attempt: Attempt, job: JobRow, slide: SlideRow) ->
             _stop_on_term(beat)
             stay = Stay(place, attempt, job, beat, watch)
             try:
-                _work(stay, slide, scratch)
+                _work(stay, find_slide(), scratch)
             except StoppedError as error:
                 beat.check()
                 raise YieldedError("The worker was asked to leave.") from error

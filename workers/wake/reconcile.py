@@ -29,7 +29,7 @@ def reconcile_once(ledger: Ledger, doorbell: Doorbell, settings: Settings) -> in
     _reap(ledger, settings)
     with ledger.read() as connection:
         wanted = {f"job:{job}": priority for job, priority in jobs_without_worker(connection, settings.reconcile_s)}
-        checks = [f"slide:{slide}" for slide in slides_to_validate(connection, settings.reconcile_s)]
+        checks = [f"slide:{slide}" for slide in slides_to_validate(connection, settings.lease_s)]
     try:
         unheard = missing([*checks, *wanted], doorbell)
     except RedisError:
