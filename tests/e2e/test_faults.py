@@ -84,7 +84,9 @@ def test_whoever_is_killed_the_job_goes_on_from_its_last_band(deployment, phanto
         deployment.start_worker()
     assert_done_once(deployment, job_id, undisturbed)
     with deployment.ledger.read() as connection:
-        assert [a.outcome for a in list_attempts(connection, job_id)] == ["lost", "done"]
+        # Often one; two where a ring that was given twice brought a worker before the lost lease had run out.
+        first, *others = [a.outcome for a in list_attempts(connection, job_id)]
+    assert (first, set(others)) == ("lost", {"done"})
     sweep_scratch(deployment.ledger, deployment.settings)
     wait_for(lambda: leftovers(deployment.settings) == [], 10)
 
