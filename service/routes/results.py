@@ -26,6 +26,8 @@ from workers.ledger.results import StoredFile, find_file, get_finished
 router = APIRouter(prefix="/v1/jobs/{job_id}/results", tags=["results"])
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
+ANYTHING: dict[str, Any] = {"schema": {}}
+"""For a type that may be JSON: a JSON document is not a string of bytes."""
 HEADERS = {
     "ETag": {"description": "The file's SHA-256 in quotes.", "schema": {"type": "string"}},
     "Repr-Digest": {"description": "The same as RFC 9530 writes it.", "schema": {"type": "string"}},
@@ -45,7 +47,7 @@ Key = Annotated[str, Path(description="Path of a chunk or of metadata below the 
 
 def file_documents(*media_types: str) -> Documents:
     """What OpenAPI says of an endpoint that sends a file."""
-    content = dict.fromkeys(media_types, BINARY)
+    content = {name: ANYTHING if name in ("*/*", "application/json") else BINARY for name in media_types}
     return {
         **tells(404, 410, 416),
         200: {"description": "The file", "content": content, "headers": HEADERS},

@@ -49,7 +49,7 @@ class KeySent(Sent):
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
     scopes: Annotated[tuple[Literal["read", "write", "admin"], ...], Field(min_length=1, max_length=3)]
-    expires_s: Annotated[float | None, Field(gt=0, le=10 * 366 * 86400.0)] = None
+    expires_s: Annotated[float | None, Field(strict=True, gt=0, le=10 * 366 * 86400.0)] = None
 
 
 class KeyTold(Told):

@@ -19,7 +19,7 @@ from workers.ledger.jobs import cancel_job
 from workers.ledger.leases import fail_job
 
 OPENAPI = Path(__file__).parents[2] / "openapi" / "openapi.json"
-EXAMPLES = 12
+EXAMPLES = 30
 REFUSED = [400, 401, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 422, 429]
 TAKEN = ["2xx", "3xx", 400, 401, 403, 404, 409, 410, 412, 413, 415, 416, 422, 429, 460]
 """What is right by the schema can still be wrong for what is there; see `_check_refusal`."""
