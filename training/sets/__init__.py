@@ -1,0 +1,1 @@
+"""Labelled images of every origin: their marks, their patches, their splits."""
