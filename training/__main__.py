@@ -4,6 +4,8 @@ import sys
 from importlib import import_module
 
 TASKS = {
+    "ki67": "training.ki67.commands",
+    "mitosis": "training.mitosis.commands",
     "nuclei": "training.nuclei.commands",
 }
 """Task by name: a module with a typer `app`, loaded only when asked for."""

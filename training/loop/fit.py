@@ -109,7 +109,7 @@ def open_fabric(device: DeviceConfig) -> "Fabric":
         raise ValueError("a GPU was asked for and torch sees none: set accelerator to auto or cpu")
     on_gpu = has_gpu and device.accelerator != "cpu"
     precision: Any = device.precision if device.precision != "auto" else "16-mixed" if on_gpu else "32-true"
-    count: Any = device.devices if on_gpu else 1
+    count: Any = device.devices if on_gpu or device.devices != "auto" else 1
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu", devices=count, precision="32-true" if precision == "32" else precision
     )
@@ -122,8 +122,8 @@ def _run(fabric: "Fabric", parts: tuple[Any, Any, nn.Module], fitting: Fitting, 
     model, optimiser, net = parts
     loop, console = fitting.loop, Console(stderr=True)
     with Progress(console=console, disable=not fabric.is_global_zero) as bars, _events(fitting, fabric) as tell:
-        total = loop.epochs * fitting.batches_per_epoch
-        bar = bars.add_task(fitting.name, total=total, completed=progress.epoch * fitting.batches_per_epoch)
+        steps = fitting.batches_per_epoch // fabric.world_size
+        bar = bars.add_task(fitting.name, total=loop.epochs * steps, completed=progress.epoch * steps)
         while progress.epoch < loop.epochs:
             start = time.perf_counter()
             losses = []
@@ -131,7 +131,7 @@ def _run(fabric: "Fabric", parts: tuple[Any, Any, nn.Module], fitting: Fitting, 
             model.train()
             for step, batch in enumerate(_own_batches(fabric, fitting, progress.epoch)):
                 for group in optimiser.param_groups:
-                    group["lr"] = rate_at(loop, progress.epoch + step / fitting.batches_per_epoch)
+                    group["lr"] = rate_at(loop, progress.epoch + step / steps)
                 inputs, targets = fabric.to_device(batch)
                 optimiser.zero_grad()
                 value = fitting.loss(model(inputs), targets)
