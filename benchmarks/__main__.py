@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, memory, pipeline, reading, service, writing
+from benchmarks import machine, memory, pipeline, reading, registration, service, writing
 from training.phantom.spec import PhantomSpec
 from training.phantom.write import write_phantom
 
 REPORT = Path(__file__).parent / "report.json"
 PACKAGE = "nuclei"
+PARTS = ("reading", "writing", "pipeline", "service", "memory", "registration")
 MEMORY_MPP = 0.5
 TISSUE = {5000: 0.6, 8000: 0.4, 15000: 0.3, 50000: 0.02}
 """Part of each slide that is tissue: the largest is sparse."""
@@ -25,7 +26,7 @@ TISSUE = {5000: 0.6, 8000: 0.4, 15000: 0.3, 50000: 0.02}
 def main() -> None:
     """Measure what was asked for and write the report, keeping the figures of other parts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=("reading", "writing", "pipeline", "memory", "service"), action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--side", type=int, default=20000, help="side of the slide for reading, px")
     parser.add_argument("--work", type=Path, default=Path("runs/bench"), help="where slides are kept between runs")
     arguments = parser.parse_args()
@@ -47,6 +48,7 @@ def _parts(work: Path, side: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "pipeline": lambda: pipeline.measure(_phantom(work, 15000), PACKAGE),
         "service": lambda: service.measure(_phantom(work, 8000), PACKAGE),
         "memory": lambda: memory.measure({side: _phantom(work, side) for side in memory.SIDES_PX}, PACKAGE),
+        "registration": lambda: registration.measure(work),
     }
 
 
