@@ -1,0 +1,1 @@
+"""Random changes of patches in training, each a batched function of torch and a generator."""

@@ -1,0 +1,1 @@
+"""Mitotic figures in H&E: from labelled slides to a verified package."""

@@ -1,0 +1,132 @@
+"""`python -m training mitosis {prepare,train,evaluate,export}`."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from training.loop.config import load_toml
+from training.mitosis.config import Config, experiment_path
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Mitotic figures in H&E.")
+
+ExperimentOption = Annotated[str, typer.Option("--experiment", help="A recipe kept in training/mitosis/experiments.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="A recipe of your own (TOML).", exists=True, dir_okay=False)
+]
+WorkOption = Annotated[
+    Path | None, typer.Option("--work", help="Folder of data, weights, logs and report [runs/mitosis/EXPERIMENT].")
+]
+DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds mitosis_brecahad.")]
+FoldOption = Annotated[
+    str, typer.Option("--fold", help="A held-out case, `final` (nothing real held out), or `all` of the recipe's.")
+]
+
+RUNS = Path("runs/mitosis")
+DATA_DIR = Path("../shared/data")
+ZOO_DIR = Path("models/zoo")
+
+
+@app.command()
+def prepare(
+    experiment: ExperimentOption = "shipped",
+    config: ConfigOption = None,
+    data: DataOption = DATA_DIR,
+    work: WorkOption = None,
+    sources: Annotated[
+        Path | None, typer.Option("--sources", help="Your own labelled slides (TOML).", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Draw the phantoms, find candidates, cut patches. Does nothing where all is there."""
+    from training.mitosis.prepare import prepare as run
+    from training.sets.sources import read_sources_file
+
+    recipe, folder = _recipe(experiment, config, work)
+    own = () if sources is None else read_sources_file(sources)
+    prepared = run(data, data_folder(folder, recipe), recipe, own, _tell)
+    source_of = {image.name: image.source for image in prepared.images}
+    patches = Counter(source_of[name] for name in prepared.patches.images.tolist())
+    table = Table("source", "images", "cases", "mitoses", "patches without", "candidate recall")
+    for source, (found, every) in prepared.candidate_recall.items():
+        images = [image for image in prepared.images if image.source == source]
+        numbers = (len(images), len({i.case for i in images}), every, patches[source] - every)
+        table.add_row(source, *map(str, numbers), f"{found / every:.3f}" if every else "-")
+    Console(stderr=True).print(table)
+
+
+@app.command()
+def train(
+    experiment: ExperimentOption = "shipped",
+    config: ConfigOption = None,
+    fold: FoldOption = "all",
+    work: WorkOption = None,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Folder of a package to go on from (fine-tuning).", file_okay=False)
+    ] = None,
+) -> None:
+    """Train the chain CNN3, CNN4, CNN5 of a fold or of all; resumes what was interrupted."""
+    from training.mitosis.chain import open_fold, train_fold
+    from training.mitosis.folds import fold_names
+    from training.mitosis.prepare import load_prepared
+
+    recipe, folder = _recipe(experiment, config, work)
+    prepared = load_prepared(data_folder(folder, recipe))
+    names = fold_names(prepared.images, recipe) if fold == "all" else (fold,)
+    for name in names:
+        weights = None if start is None else start / "weights.npz"
+        typer.echo(train_fold(open_fold(prepared, recipe, folder, name), weights), err=True)
+
+
+@app.command()
+def evaluate(experiment: ExperimentOption = "shipped", config: ConfigOption = None, work: WorkOption = None) -> None:
+    """Score held-out images whole; report.json, pictures, and a table beside other experiments' on the same data."""
+    from training.mitosis.card import chain_table, score_table
+    from training.mitosis.chain import network_names
+    from training.mitosis.compare import comparison
+    from training.mitosis.evaluate import evaluate as run
+    from training.mitosis.pictures import draw_pictures
+    from training.mitosis.prepare import load_prepared
+
+    recipe, folder = _recipe(experiment, config, work)
+    prepared = load_prepared(data_folder(folder, recipe))
+    report = run(prepared, recipe, folder, _tell)
+    draw_pictures(prepared, recipe, folder, report)
+    typer.echo(score_table(report.networks[network_names(recipe)[-1]]), err=True)
+    typer.echo("\n" + chain_table(report), err=True)
+    typer.echo("\n" + comparison(folder), err=True)
+
+
+@app.command()
+def export(
+    version: Annotated[str, typer.Argument(help="The package's version, e.g. 1.0.0.")],
+    experiment: ExperimentOption = "shipped",
+    config: ConfigOption = None,
+    work: WorkOption = None,
+    zoo: Annotated[Path, typer.Option("--zoo", help="Folder that the package is written under.")] = ZOO_DIR,
+) -> None:
+    """Write the final network as a model package with card, metrics, golden tile and weights to go on from."""
+    from training.mitosis.package import export_package
+    from training.mitosis.prepare import load_prepared
+
+    recipe, folder = _recipe(experiment, config, work)
+    prepared = load_prepared(data_folder(folder, recipe))
+    typer.echo(export_package(prepared, recipe, folder, zoo, version), err=True)
+
+
+def data_folder(work: Path, recipe: Config) -> Path:
+    """Where the prepared data of a recipe lies: beside the work folder, shared by experiments on the same data."""
+    return work.parent / f"data-{recipe.data_digest()[:12]}"
+
+
+def _recipe(experiment: str, config: Path | None, work: Path | None) -> tuple[Config, Path]:
+    """The recipe and the folder it works in."""
+    path = config or experiment_path(experiment)
+    recipe = load_toml(path, Config).model_copy(update={"name": path.stem})
+    return recipe, work or RUNS / path.stem
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
