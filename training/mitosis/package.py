@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, PointsMeasure, Role
+from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, PointsMeasure, Role, StainSeen
 from models.packaging import GoldenTile, deterministic_npz, write_package
+from models.seen import seen_of
 from training.export import export_onnx
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
@@ -22,10 +23,14 @@ from training.mitosis.folds import FINAL
 from training.mitosis.prepare import Prepared
 from training.mitosis.scores import Scores
 from training.nets.all_convolutional import INSET_PX, STRIDE_PX, MitosisBytes
+from training.sets.marks import MarkedImage
 from workers.geometry import Box
 from workers.slides.opening import open_slide
+from workers.slides.slide import frame_size
 
 GOLDEN_PX = 256
+HOTSPOT_MM2 = 2.0
+"""As in the paper."""
 REAL, PHANTOM = "real, held-out cases", "phantoms, held out"
 TELLEZ = Paper(
     title="Whole-slide mitosis detection in H&E breast histology using PHH3 as a reference to train distilled "
@@ -120,6 +125,7 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
             ),
         ),
         "measures": (package_measure(config, network.thresholds[FINAL]),),
+        "seen": seen_stains(prepared, config),
         "licence": LICENCE,
         "training_data": training_data(prepared),
         "metrics": (*_metrics(network.real, REAL, False), *_metrics(network.phantom, PHANTOM, True)),
@@ -131,11 +137,15 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
 
 
 def package_measure(config: Config, threshold: float) -> PointsMeasure:
-    """The detections as the package states them, counted in a hotspot of 2 mm2 where manifests know hotspots."""
+    """The detections as the package states them, and the disc of 2 mm2 that holds most of them."""
     measure = points_measure(config.evaluate, config.data.mpp, round(threshold, 6))
-    if "hotspot_mm2" in PointsMeasure.model_fields:
-        return PointsMeasure.model_validate(measure.model_dump() | {"hotspot_mm2": 2.0})
-    return measure
+    return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2})
+
+
+def seen_stains(prepared: Prepared, config: Config) -> StainSeen:
+    """How the images were stained that networks were trained on."""
+    trained = [image for image in prepared.images if image.name not in prepared.test_phantoms]
+    return seen_of((_pixels(image, config.data.mpp) for image in trained), config.data.mpp)
 
 
 def training_data(prepared: Prepared) -> tuple[str, ...]:
@@ -169,6 +179,16 @@ def golden_tile(prepared: Prepared, config: Config) -> NDArray[np.uint8]:
     try:
         box = Box((x - GOLDEN_PX // 2) // 4 * 4, (y - GOLDEN_PX // 2) // 4 * 4, GOLDEN_PX, GOLDEN_PX)
         return slide.read(box, config.data.mpp)
+    finally:
+        slide.close()
+
+
+def _pixels(image: MarkedImage, mpp: float) -> NDArray[np.uint8]:
+    """The whole image at `mpp`: regions and phantoms, which are small."""
+    slide = open_slide(image.path, image.mpp)
+    try:
+        width_px, height_px = frame_size(slide.info, mpp)
+        return slide.read(Box(0, 0, width_px, height_px), mpp)
     finally:
         slide.close()
 
