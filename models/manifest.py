@@ -157,6 +157,17 @@ class AreasMeasure(Part):
 
     kind: Literal["areas"] = "areas"
     output: Name
+    positive: str | None = None
+    """With `negative`: two classes whose areas are set against the tissue's and against each other."""
+    negative: str | None = None
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if (self.positive is None) != (self.negative is None):
+            raise ValueError("an areas measure names both a positive and a negative class, or neither")
+        if self.positive is not None and self.positive == self.negative:
+            raise ValueError(f"the class {self.positive} cannot be both positive and negative")
+        return self
 
 
 class PointsMeasure(Part):
@@ -168,6 +179,8 @@ class PointsMeasure(Part):
     detection_threshold: Annotated[float, Field(gt=0, lt=1)]
     min_distance_um: Annotated[float, Field(ge=0)]
     label: str
+    hotspot_mm2: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """The area of the disc that the most detections are looked for in; None where no hotspot is wanted."""
 
 
 Measure = Annotated[CellsMeasure | AreasMeasure | PointsMeasure, Field(discriminator="kind")]
@@ -179,6 +192,40 @@ class StatisticsSpec(Part):
     length: Annotated[int, Field(ge=1)]
     sample_tiles: Annotated[int, Field(ge=1, le=256)] = 16
     sample_px: Annotated[int, Field(ge=32, le=2048)] = 256
+
+
+ColourStatistic = Literal[
+    "density_red",
+    "density_green",
+    "density_blue",
+    "hematoxylin_hue",
+    "eosin_hue",
+    "hematoxylin_strength",
+    "eosin_strength",
+]
+
+
+class SeenRange(Part):
+    """From where to where a statistic of the training images' colours goes, somewhat widened."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"a range from {self.low} to {self.high} is the wrong way round")
+        return self
+
+
+class StainSeen(Part):
+    """How the training images were stained: a slide that looks otherwise gets a warning (`models.seen`)."""
+
+    images: Annotated[int, Field(ge=1)]
+    """So many were looked at."""
+    mpp: Annotated[float, Field(gt=0, le=100)]
+    """At this resolution: small dark things fade in coarser pixels."""
+    ranges: Annotated[dict[ColourStatistic, SeenRange], Field(min_length=1)]
 
 
 Role = Literal["network", "calibrator", "golden-input", "golden-output", "golden-statistics", "card", "other"]
@@ -234,6 +281,7 @@ class Manifest(Part):
     input: InputSpec
     outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1)]
     measures: tuple[Measure, ...] = ()
+    seen: StainSeen | None = None
     statistics: StatisticsSpec | None = None
     golden: GoldenSpec = GoldenSpec()
     files: Annotated[tuple[FileSpec, ...], Field(min_length=1)]
@@ -277,8 +325,14 @@ class Manifest(Part):
         output = next((o for o in self.outputs if o.name == measure.output), None)
         if output is None:
             raise ValueError(f"a measure names the unknown output {measure.output}")
-        if isinstance(measure, CellsMeasure) and measure.interior not in {c.name for c in output.classes}:
-            raise ValueError(f"a measure names the unknown class {measure.interior}")
+        named: tuple[str | None, ...] = ()
+        if isinstance(measure, CellsMeasure):
+            named = (measure.interior,)
+        elif isinstance(measure, AreasMeasure):
+            named = (measure.positive, measure.negative)
+        for name in named:
+            if name is not None and name not in {c.name for c in output.classes}:
+                raise ValueError(f"a measure names the unknown class {name}")
 
     @property
     def reference(self) -> str:

@@ -138,10 +138,9 @@ def fit_macenko(step: MacenkoStep, pixels: Tile) -> FittedMacenko | str:
     density = density[(density > TISSUE_DENSITY).any(axis=1)]
     if len(density) < MIN_PIXELS:
         return f"only {len(density)} tissue pixels were sampled, {MIN_PIXELS} are needed"
-    stains = _extreme_stains(density)
-    angle = float(np.arccos(np.clip(stains[0] @ stains[1], -1, 1)))
-    if angle < MIN_ANGLE_RAD:
-        return f"the sample holds one stain: its colours differ by {np.rad2deg(angle):.1f} degrees"
+    stains = find_stains(density)
+    if isinstance(stains, str):
+        return stains
     unmix = np.linalg.pinv(stains)
     highest = np.percentile(density @ unmix, MAX_PERCENT, axis=0)
     if (highest <= 0).any():
@@ -161,6 +160,20 @@ def fit_reinhard(step: ReinhardStep, pixels: Tile) -> FittedReinhard | str:
     if (std < MIN_STD).any():
         return f"the sample's colours are flat (standard deviations {', '.join(f'{s:.2f}' for s in std)})"
     return FittedReinhard(mean, std, step)
+
+
+def find_stains(density: NDArray[np.float64]) -> NDArray[np.float64] | str:
+    """(hematoxylin, eosin) of tissue pixels' optical densities (n, 3), unit vectors, (2, 3); or why there are not two.
+
+    References
+    ----------
+    Macenko et al. 2009, doi:10.1109/ISBI.2009.5193250.
+    """
+    stains = _extreme_stains(density)
+    angle = float(np.arccos(np.clip(stains[0] @ stains[1], -1, 1)))
+    if angle < MIN_ANGLE_RAD:
+        return f"the sample holds one stain: its colours differ by {np.rad2deg(angle):.1f} degrees"
+    return stains
 
 
 def _extreme_stains(density: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import StatisticsSpec
+from models.manifest import ColourStatistic, StatisticsSpec
 from models.predictor import Predictor, Statistics
+from models.seen import describe_stain
 from models.stain import FittedStain, fit_stain
 from workers.geometry import Box, round_down
 from workers.plan import Plan
@@ -49,16 +50,20 @@ class Fitted:
 
     stain: FittedStain
     statistics: Statistics | None
+    colours: dict[ColourStatistic, float] | None = None
+    """How the slide is stained, as scanned; None where the package does not say what it has seen."""
 
 
 def fit_slide(slide: Slide, plan: Plan, predictor: Predictor) -> Fitted:
     """What the package asks to be fitted, the stain first: statistics are those of normalised tiles."""
     manifest = predictor.manifest
     steps = manifest.input.stain
-    stain = fit_stain(steps, sample_tissue(slide, plan)) if steps else FittedStain()
+    sample = sample_tissue(slide, plan) if steps or manifest.seen else None
+    stain = FittedStain() if sample is None else fit_stain(steps, sample)
+    colours = None if sample is None or manifest.seen is None else describe_stain(sample)
     if manifest.statistics is None:
-        return Fitted(stain, None)
-    return Fitted(stain, fit_statistics(slide, plan, predictor, manifest.statistics, stain.apply))
+        return Fitted(stain, None, colours)
+    return Fitted(stain, fit_statistics(slide, plan, predictor, manifest.statistics, stain.apply), colours)
 
 
 def fit_statistics(

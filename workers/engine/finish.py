@@ -11,10 +11,11 @@ from models.manifest import Manifest
 from workers.engine.checkpoint import BandRecord
 from workers.engine.keep import Target
 from workers.engine.progress import Event, Report
-from workers.engine.score import Scored, Scoring, score
+from workers.engine.score import POINT_COLOUR, Scored, Scoring, score, tissue_mm2
 from workers.engine.seams import SeamSums
 from workers.engine.stopwatch import Stopwatch
 from workers.geometry import Box, Frame
+from workers.outputs.circles import draw_circle
 from workers.outputs.detail import FIELD_PX, densest_field, write_detail
 from workers.outputs.files import file_sha256
 from workers.outputs.maps import MapSpec
@@ -27,6 +28,9 @@ from workers.regions import Shape, tell_regions
 from workers.result import FilePart, FolderPart, RegionPart
 from workers.slides import Slide, frame_size
 from workers.slides.slide import RGB
+
+LINES_PER_SIDE = 700
+"""A circle on the overview is drawn so thin."""
 
 MEDIA_TYPES = {
     ".geojson": "application/geo+json",
@@ -76,14 +80,14 @@ def finish(work: Finishing) -> Finished:
     work.check()
     work.report(Event("finish", steps - 3, steps))
     with work.watch.stage("measure"):
-        scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan.frame))
+        scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan))
         tables = {item.name: item.table for item in scored if item.table is not None}
         regions = tell_regions(work.shapes, work.plan, tables)
     work.check()
     work.report(Event("finish", steps - 2, steps))
     tiffs = _write_tiffs(work)
     with work.watch.stage("pictures"):
-        pictures = [*_write_overviews(work), *_write_details(work, scored)]
+        pictures = [*_write_overviews(work, scored), *_write_details(work, scored)]
     work.report(Event("finish", steps - 1, steps))
     with work.watch.stage("digest"):
         paths = [*(path for item in scored for path in item.files), *tiffs, *pictures, *work.pictures]
@@ -91,11 +95,6 @@ def finish(work: Finishing) -> Finished:
         folders = tuple(describe_folder(work.out, work.maps / t.spec.folder_name) for t in work.targets)
     work.report(Event("finish", steps, steps))
     return Finished({item.name: _with_density(item, work.plan) for item in scored}, regions, files, folders)
-
-
-def tissue_mm2(plan: Plan) -> float:
-    """The area that was analysed."""
-    return plan.tissue_px * (plan.frame.mpp / 1000) ** 2
 
 
 def seam_scores(targets: Sequence[Target], records: Sequence[BandRecord]) -> dict[str, float | None]:
@@ -144,7 +143,7 @@ def _write_tiffs(work: Finishing) -> list[Path]:
     return paths
 
 
-def _write_overviews(work: Finishing) -> list[Path]:
+def _write_overviews(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
     """`overview.png` of the first map, `overview-<name>.png` of the others."""
     paths: list[Path] = []
     for target in work.targets:
@@ -153,6 +152,10 @@ def _write_overviews(work: Finishing) -> list[Path]:
         path = work.out / ("overview.png" if not paths else f"overview-{target.spec.name}.png")
         thumbnail = _thumbnail(work.slide, work.plan.frame, target.spec)
         title = f"{work.manifest.title} ({work.manifest.reference}): {target.spec.name}"
+        for item in scored:
+            if item.target is target and (hotspot := item.scores.get("hotspot")) and hotspot["count"]:
+                thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
+                title += f", {hotspot['count']} in the circle of {hotspot['area_mm2']:g} mm2"
         write_overview(path, work.maps, target.spec, work.plan.frame, thumbnail=thumbnail, title=title)
         paths.append(path)
     return paths
@@ -163,6 +166,14 @@ def _thumbnail(slide: Slide, frame: Frame, spec: MapSpec) -> RGB:
     mpp = max(picture_mpp(spec, frame), frame.mpp)
     width, height = frame_size(slide.info, mpp)
     return slide.read(Box(0, 0, width, height), mpp)
+
+
+def _circled(thumbnail: RGB, hotspot: dict[str, Any], width_px: int) -> RGB:
+    """The thumbnail with the hotspot, which is told in px of the slide, `width_px` wide."""
+    scale = thumbnail.shape[1] / width_px
+    centre = (hotspot["x_px"] * scale, hotspot["y_px"] * scale)
+    line_px = max(1, round(max(thumbnail.shape[:2]) / LINES_PER_SIDE))
+    return draw_circle(thumbnail, centre, hotspot["radius_px"] * scale, POINT_COLOUR, line_px)
 
 
 def _write_details(work: Finishing, scored: Sequence[Scored]) -> list[Path]:

@@ -1,22 +1,25 @@
 """The measures a manifest declares, taken from the stored maps, and the files they leave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from models.errors import InternalError
-from models.manifest import CellsMeasure, ClassSpec, Manifest, PointsMeasure
+from models.manifest import AreasMeasure, CellsMeasure, ClassSpec, Manifest, PointsMeasure
 from models.parameters import measure_stems
+from workers.engine.hotspot import tell_hotspot
 from workers.engine.keep import Target
 from workers.geometry import Frame
 from workers.measures.areas import measure_areas
 from workers.measures.cells import CellRule, Tally, stream_cells
+from workers.measures.fractions import area_fractions
 from workers.measures.points import find_points
 from workers.outputs.findings import write_findings
 from workers.outputs.labels import Labels
 from workers.outputs.place import place_of
 from workers.outputs.readers import Source, cells_reader, heat_reader, stored_values
+from workers.plan import Plan
 
 POINT_COLOUR = (220, 40, 40)
 
@@ -41,11 +44,21 @@ class Scoring:
     targets: Sequence[Target]
     maps: Path
     out: Path
-    frame: Frame
+    plan: Plan
+
+    @property
+    def frame(self) -> Frame:
+        """The pixels the network saw."""
+        return self.plan.frame
 
     def target(self, name: str) -> Target | None:
         """The stored map of that name, if there is one."""
         return next((target for target in self.targets if target.spec.name == name), None)
+
+
+def tissue_mm2(plan: Plan) -> float:
+    """The area that was analysed."""
+    return plan.tissue_px * (plan.frame.mpp / 1000) ** 2
 
 
 def score(manifest: Manifest, scoring: Scoring) -> tuple[Scored, ...]:
@@ -60,7 +73,7 @@ def score(manifest: Manifest, scoring: Scoring) -> tuple[Scored, ...]:
         elif isinstance(measure, PointsMeasure):
             found.append(_points(measure, stem, target, scoring))
         else:
-            found.append(_areas(stem, target, scoring))
+            found.append(_areas(measure, stem, target, scoring))
     return tuple(found)
 
 
@@ -84,14 +97,26 @@ def _points(measure: PointsMeasure, stem: str, target: Target, scoring: Scoring)
     points = find_points(reader, target.spec.width_px, target.spec.height_px, measure, place.mpp, tally=tally)
     labels = Labels(ClassSpec(name=measure.label, colour=POINT_COLOUR))
     files = write_findings(scoring.out, stem, points, place, labels)
-    counts = {"count": tally.kept, "rejected": tally.too_small, "too_large": tally.too_large}
-    return Scored(stem, {"class": measure.label} | counts, files, scoring.out / f"{stem}.parquet", labels, target)
+    scores: dict[str, Any] = {
+        "class": measure.label,
+        "count": tally.kept,
+        "rejected": tally.too_small,
+        "too_large": tally.too_large,
+    }
+    if measure.hotspot_mm2 is not None:
+        scores["hotspot"] = tell_hotspot(points, place, scoring.plan, measure.hotspot_mm2)
+    return Scored(stem, scores, files, scoring.out / f"{stem}.parquet", labels, target)
 
 
-def _areas(stem: str, target: Target, scoring: Scoring) -> Scored:
+def _areas(measure: AreasMeasure, stem: str, target: Target, scoring: Scoring) -> Scored:
     classes, mpp = target.spec.classes, place_of(scoring.frame, target.spec.stride_px).mpp
     areas = measure_areas(stored_values(scoring.maps, Source(target.spec)), len(classes), mpp)
-    return Scored(stem, {f"{item.name}_mm2": area for item, area in zip(classes, areas, strict=True)}, ())
+    by_name = {item.name: area for item, area in zip(classes, areas, strict=True)}
+    scores: dict[str, Any] = {f"{name}_mm2": area for name, area in by_name.items()}
+    if measure.positive is not None and measure.negative is not None:
+        fractions = area_fractions(by_name[measure.positive], by_name[measure.negative], tissue_mm2(scoring.plan))
+        scores |= asdict(fractions)
+    return Scored(stem, scores, ())
 
 
 def _class_index(classes: Sequence[ClassSpec], name: str) -> int:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from models.parameters import FORCE, parameters_in_effect
+from models.seen import find_unmeasured, find_unseen
 from workers.engine.calibrate import Fitted
 from workers.engine.checkpoint import BandRecord
-from workers.engine.finish import Finished, seam_scores, tissue_mm2
+from workers.engine.finish import Finished, seam_scores
+from workers.engine.score import tissue_mm2
 from workers.engine.work import Work, slide_files
 from workers.plan import Plan
 from workers.result import BoxPart, FramePart, PackagePart, PlanPart, Result, SlidePart, WarningPart
@@ -35,7 +37,7 @@ def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandR
             level0_per_px=plan.frame.scale,
         ),
         plan=_plan_part(plan, records),
-        quality=work.quality.as_dict(),
+        quality=work.quality.as_dict() | _seen(work, fitted),
         scores=finished.scores,
         regions=finished.regions,
         seam_scores=seam_scores(work.targets, records),
@@ -93,11 +95,31 @@ def _configuration(work: Work, fitted: Fitted) -> dict[str, Any]:
     return {key: str(value) if isinstance(value, Path) else value for key, value in request.items()} | chosen
 
 
+def _seen(work: Work, fitted: Fitted) -> dict[str, Any]:
+    """How the slide is stained beside what the model has seen; nothing where the package does not say."""
+    seen, colours = work.package.manifest.seen, fitted.colours
+    if seen is None or colours is None:
+        return {}
+    outside = [unseen.as_dict() for unseen in find_unseen(seen, colours)]
+    return {"seen": {"colours": {name: round(value, 4) for name, value in colours.items()}, "outside": outside}}
+
+
+def _unseen_texts(work: Work, fitted: Fitted) -> list[str]:
+    seen, colours = work.package.manifest.seen, fitted.colours
+    if seen is None or colours is None:
+        return []
+    texts = [unseen.text() for unseen in find_unseen(seen, colours)]
+    if missing := find_unmeasured(seen, colours):
+        texts.append(f"The tissue sample shows no two stains: {', '.join(missing)} could not be compared.")
+    return texts
+
+
 def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
     manifest, guess = work.package.manifest, work.quality.stain
     told = [WarningPart(slug=slug, text=text) for slug, text in work.quality.warnings]
     told += [WarningPart(slug="slide", text=text) for text in work.slide.info.warnings]
     told += [WarningPart(slug="stain-normalisation", text=text) for text in fitted.stain.warnings]
+    told += [WarningPart(slug="stain-unseen", text=text) for text in _unseen_texts(work, fitted)]
     if manifest.stain not in ("any", guess.stain):
         forced = " The run was forced." if FORCE in work.parameters else ""
         text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}.{forced}"

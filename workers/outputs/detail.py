@@ -18,6 +18,9 @@ FIELD_PX = 512
 """Side of the field, map px."""
 ZOOM = 3
 HEADER = struct.Struct("<BIII")
+POINT = struct.Struct("<BIdd")
+RING_UM, CORNERS = 8.0, 24
+"""A point is shown as a ring of that radius around it, so that what it stands for stays visible."""
 
 
 def densest_field(table: Path, place: Place, width_px: int, height_px: int, field_px: int = FIELD_PX) -> Box:
@@ -71,7 +74,7 @@ def write_detail(path: Path, pixels: RGB, box: Box, table: Path, *, place: Place
 
 
 def read_outlines(table: Path, place: Place, box: Box) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """(class, outline (n, 2)) of each cell whose centroid lies in `box`; all in map px."""
+    """(class, outline (n, 2)) of each cell whose centroid lies in `box`, of a point a ring around it; all in map px."""
     left, top, right, bottom = (v * place.scale for v in (box.x, box.y, box.right, box.bottom))
     with pq.ParquetFile(table) as file:
         for group in range(file.num_row_groups):
@@ -81,4 +84,13 @@ def read_outlines(table: Path, place: Place, box: Box) -> Iterator[tuple[str, ND
             if len(inside):
                 rows = file.read_row_group(group, columns=["class", "outline"]).take(inside)
                 for name, shape in zip(rows["class"].to_pylist(), rows["outline"].to_pylist(), strict=True):
-                    yield name, np.frombuffer(shape, dtype="<f8", offset=HEADER.size).reshape(-1, 2) / place.scale
+                    yield name, _outline(shape, place)
+
+
+def _outline(shape: bytes, place: Place) -> NDArray[np.float64]:
+    if len(shape) != POINT.size:
+        return np.frombuffer(shape, dtype="<f8", offset=HEADER.size).reshape(-1, 2) / place.scale
+    _, _, x, y = POINT.unpack(shape)
+    turn = np.linspace(0, 2 * np.pi, CORNERS)
+    ring = np.stack((np.cos(turn), np.sin(turn)), axis=1) * (RING_UM / place.mpp)
+    return np.asarray(ring + np.array([x, y]) / place.scale)

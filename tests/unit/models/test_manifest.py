@@ -8,6 +8,16 @@ from tests.toy_predictor import toy_manifest
 
 GRID = {"mpp": 0.5, "mpp_min": 0.25, "mpp_max": 1.0, "tile_px": 64, "halo_px": 8, "align_px": 8}
 OUTPUT = {"name": "out", "kind": "image", "activation": "tanh", "channels": 3}
+AREAS = {"kind": "areas", "output": "out"}
+POINTS = {
+    "kind": "points",
+    "output": "out",
+    "component_threshold": 0.4,
+    "detection_threshold": 0.5,
+    "min_distance_um": 7.5,
+    "label": "mitosis",
+}
+SEEN = {"images": 5, "mpp": 0.5, "ranges": {"eosin_hue": {"low": 1.0, "high": 2.0}}}
 
 
 def document(**changes):
@@ -73,6 +83,14 @@ def test_bytes_are_not_scaled():
         ({"measures": [{"kind": "areas", "output": "other"}]}, "unknown output other"),
         ({"measures": [{"kind": "cells", "output": "out", "interior": "nucleus"}]}, "unknown class nucleus"),
         ({"measures": [{"kind": "guess", "output": "out"}]}, "guess"),
+        ({"measures": [AREAS | {"positive": "dark"}]}, "both a positive and a negative"),
+        ({"measures": [AREAS | {"negative": "dark"}]}, "both a positive and a negative"),
+        ({"measures": [AREAS | {"positive": "dark", "negative": "dark"}]}, "cannot be both"),
+        ({"measures": [AREAS | {"positive": "dark", "negative": "grey"}]}, "unknown class grey"),
+        ({"measures": [POINTS | {"hotspot_mm2": 0}]}, "hotspot_mm2"),
+        ({"seen": SEEN | {"ranges": {}}}, "ranges"),
+        ({"seen": SEEN | {"ranges": {"colour": {"low": 0, "high": 1}}}}, "colour"),
+        ({"seen": SEEN | {"ranges": {"eosin_hue": {"low": 2, "high": 1}}}}, "wrong way round"),
         ({"files": []}, "files"),
         ({"files": [document()["files"][0] | {"role": "card"}]}, "role `network`"),
         ({"files": document()["files"] * 2}, "same path"),
@@ -95,3 +113,11 @@ def test_a_manifest_written_is_the_manifest_read():
     assert manifest.file("card") is None
     with pytest.raises(KeyError):
         manifest.output("other")
+
+
+def test_measures_and_colours_seen_that_can_be():
+    measures = [AREAS | {"positive": "dark", "negative": "bright"}, POINTS | {"hotspot_mm2": 2.0}]
+    manifest = Manifest.model_validate(document(measures=measures, seen=SEEN))
+    assert manifest.measures[1].hotspot_mm2 == 2.0
+    assert manifest.seen.ranges["eosin_hue"].high == 2.0
+    assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest

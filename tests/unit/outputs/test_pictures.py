@@ -7,9 +7,11 @@ from PIL import Image
 from tests.unit.outputs.samples import CLASSES, make_frame, make_spec, random_values, store
 from workers.geometry import Box
 from workers.measures.cells import Cell
+from workers.measures.points import Point
 from workers.outputs import overview as overview_module
+from workers.outputs.circles import draw_circle
 from workers.outputs.colours import paint
-from workers.outputs.detail import densest_field, read_outlines, write_detail
+from workers.outputs.detail import RING_UM, densest_field, read_outlines, write_detail
 from workers.outputs.findings import write_findings
 from workers.outputs.labels import Labels
 from workers.outputs.overview import draw_borders, picture_mpp, write_overview
@@ -175,6 +177,24 @@ def test_outlines_come_back_in_map_px(tmp_path):
     ((name, outline),) = read_outlines(table, place, Box(60, 0, 40, 40))
     assert name == "nucleus"
     np.testing.assert_allclose(outline, [[67, 17], [73, 17], [73, 23], [67, 23], [67, 17]])
+
+
+def test_a_point_comes_back_as_a_ring_around_it(tmp_path):
+    place = place_of(make_frame(100, 80, scale=2.5))
+    table = write_findings(tmp_path, "points", [Point(0, 70.5, 20.25, 0.9)], place, LABELS)[1]
+    ((_, ring),) = read_outlines(table, place, Box(60, 0, 40, 40))
+    np.testing.assert_allclose(np.hypot(*(ring - (70.5, 20.25)).T), RING_UM / 0.5)
+    np.testing.assert_allclose((ring.min(axis=0) + ring.max(axis=0)) / 2, (70.5, 20.25), atol=0.2)
+
+
+def test_a_circle_is_drawn_in_its_colour_within_white_and_cut_at_the_border():
+    pixels = np.full((40, 60, 3), 100, dtype=np.uint8)
+    drawn = draw_circle(pixels, (0.0, 20.0), 15.0, (220, 40, 40), 2)
+    ys, xs = np.nonzero((drawn == (220, 40, 40)).all(axis=-1))
+    assert np.abs(np.hypot(xs, ys - 20) - 15).max() < 2.5
+    assert (xs.min(), ys.min(), ys.max()) == (0, pytest.approx(5, abs=1), pytest.approx(35, abs=1))
+    assert (drawn == 255).all(axis=-1).any()
+    assert (pixels == 100).all() and (drawn[:, 30:] == 100).all()
 
 
 def test_the_detail_shows_outlines_where_cells_are(tmp_path):
