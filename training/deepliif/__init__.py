@@ -1,0 +1,1 @@
+"""DeepLIIF: networks, losses, data and evaluation."""
