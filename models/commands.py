@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -96,7 +96,46 @@ def import_from_wsinfer(
     """
     from models.importers.wsinfer import import_wsinfer
 
-    package = import_wsinfer(folder, _import_folder(out), name, version, licence)
+    _tell_imported(import_wsinfer(folder, _import_folder(out), name, version, licence), as_json)
+
+
+@importers.command("deepliif")
+def import_from_deepliif(
+    folder: Annotated[Path, typer.Argument(help="A DeepLIIF model: train_opt.txt and networks as .pt or .pth.")],
+    name: Annotated[str, typer.Option("--name", help="The package's name: a-z, 0-9 and dashes.")],
+    mode: Annotated[
+        Literal["compat", "exact"],
+        typer.Option("--mode", help="compat: each tile by its own statistics, as DeepLIIF; exact: fitted per slide."),
+    ] = "compat",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="An output to keep, as seg; again for more. All if not given.")
+    ] = None,
+    uniform_weights: Annotated[
+        bool, typer.Option("--uniform-weights", help="Masks weigh the same, as in DeepLIIF's whole-slide commands.")
+    ] = False,
+    epoch: Annotated[str, typer.Option("--epoch", help="Which state dicts: EPOCH_net_NAME.pth.")] = "latest",
+    tile_px: Annotated[int | None, typer.Option("--tile", help="exact: the side a tile keeps, in px.")] = None,
+    halo_px: Annotated[int | None, typer.Option("--halo", help="exact: read around it, in px.")] = None,
+    version: Annotated[str, typer.Option("--version", help="The package's version, as 1.0.0.")] = "1.0.0",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of packages; HISTOSERVE_MODEL_DIR where it is not given.")
+    ] = None,
+    licence: Annotated[str, typer.Option("--licence", help="The licence the weights are under.")] = "not stated",
+    as_json: Json = False,
+) -> None:
+    """Make a verified package of a DeepLIIF model folder. Nothing of the folder is run. Needs histoserve[train].
+
+    Example:
+
+        histoserve models import deepliif ./DeepLIIF_Latest_Model --name deepliif-mask --only seg --out ./models
+    """
+    from models.importers.deepliif.package import Request, import_deepliif
+
+    request = Request(name, version, mode, tuple(only or ()), uniform_weights, epoch, tile_px, halo_px, licence)
+    _tell_imported(import_deepliif(folder, _import_folder(out), request), as_json)
+
+
+def _tell_imported(package: "Package", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_describe(package) | {"folder": str(package.folder)}, indent=2))
         return

@@ -1,0 +1,12 @@
+"""Small networks on busy cores: torch's threads would wait for each other longer than they work."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
