@@ -18,7 +18,7 @@ from PIL import Image
 from training.phantom.spec import PhantomSpec, Section
 from training.phantom.write import write_phantom
 from workers.geometry import Box
-from workers.registration import register
+from workers.registration.align import register
 from workers.registration.slides import SlideRegistration, register_slides
 from workers.slides import open_slide
 

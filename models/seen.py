@@ -90,8 +90,10 @@ def describe_stain(pixels: Pixels) -> dict[ColourStatistic, float]:
     return found
 
 
-def seen_of(images: Iterable[Pixels], mpp: float) -> StainSeen:
+def seen_of(images: Iterable[Pixels], mpp: float) -> StainSeen | None:
     """The ranges of the statistics over training images: their 1st to 99th percentiles, widened at both ends.
+
+    None where fewer than five of the images show two stains on tissue: no range follows from them.
 
     Parameters
     ----------
@@ -99,17 +101,10 @@ def seen_of(images: Iterable[Pixels], mpp: float) -> StainSeen:
         uint8 (..., 3) each: an image, or a sample of it, at the model's resolution, before any augmentation.
     mpp
         The model's resolution.
-
-    Raises
-    ------
-    ValueError
-        Fewer than five of the images show two stains on tissue: no range follows from them.
     """
     described = [found for found in map(describe_stain, images) if len(found) == len(STATISTICS)]
     if len(described) < MIN_IMAGES:
-        raise ValueError(
-            f"{len(described)} of the images show two stains on tissue: give at least {MIN_IMAGES}, or leave `seen` out"
-        )
+        return None
     ranges = {name: _range(name, [found[name] for found in described]) for name in STATISTICS}
     return StainSeen(images=len(described), mpp=mpp, ranges=ranges)
 

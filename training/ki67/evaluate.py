@@ -34,7 +34,7 @@ from training.metrics.intervals import bootstrap
 from training.nets.resnet18 import Ki67Net
 from training.sets.patch_set import PatchSet
 from training.sets.phantoms import TRUTH
-from workers.registration import RegistrationFailedError
+from workers.registration.errors import RegistrationFailedError
 from workers.slides.opening import open_slide
 
 Progress = Callable[[str, int, int], None]

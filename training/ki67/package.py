@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import AreasMeasure, ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role
+from models.manifest import AreasMeasure, ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StainSeen
 from models.packaging import GoldenTile, deterministic_npz, write_package
+from models.seen import seen_of
 from training.export import export_onnx
 from training.ki67.card import correlation_numbers, is_synthetic, write_card
-from training.ki67.config import BACKGROUND, CLASSES, Config
-from training.ki67.data import Prepared, read_prepared
+from training.ki67.config import BACKGROUND, CLASSES, NEGATIVE, POSITIVE, Config
+from training.ki67.data import TRAIN, Prepared, read_part, read_prepared
 from training.ki67.phantoms import specs_of
 from training.ki67.report import REPORT, Number, Report, file_digest
 from training.ki67.train import WEIGHTS, run_name, trained
@@ -66,7 +67,7 @@ def export_package(config: Config, work_dir: Path, zoo_dir: Path, version: str) 
         WEIGHTS: ("other", deterministic_npz({n: v.numpy() for n, v in net.state_dict().items()})),
         "card.md": ("card", _card(config, report, prepared, net, work_dir, version).encode()),
     }
-    fields = manifest_fields(config, report, prepared, version)
+    fields = manifest_fields(config, report, prepared, version) | {"seen": seen_stains(config, work_dir)}
     return write_package(folder, fields, files, GoldenTile(golden_tile(config))).folder
 
 
@@ -126,7 +127,7 @@ def manifest_fields(config: Config, report: Report, prepared: Prepared, version:
         ),
         "input": InputSpec(layout="NHWC", dtype="uint8", scale=1),
         "outputs": (_output(grid.stride_px),),
-        "measures": (AreasMeasure(output=OUTPUT),),
+        "measures": (AreasMeasure(output=OUTPUT, positive=CLASSES[POSITIVE], negative=CLASSES[NEGATIVE]),),
         "licence": licence_of(prepared),
         "training_data": training_data(prepared),
         "metrics": tuple(_metric(number) for number in [*report.numbers, *correlation_numbers(report)]),
@@ -135,6 +136,13 @@ def manifest_fields(config: Config, report: Report, prepared: Prepared, version:
         "papers": (PAPER,),
         "recipe": recipe(report),
     }
+
+
+def seen_stains(config: Config, work_dir: Path) -> StainSeen | None:
+    """How the images were stained that the network was trained on, by their patches."""
+    patches = read_part(config, work_dir, TRAIN)
+    names = sorted(set(patches.images.tolist()))
+    return seen_of((patches.take(patches.images == name).pixels for name in names), config.data.mpp)
 
 
 def licence_of(prepared: Prepared) -> str:

@@ -14,7 +14,9 @@ from training.nets.resnet18 import Ki67Net
 from training.phantom.section import is_moved, to_slide
 from training.phantom.spec import PhantomSpec
 from workers.geometry import Box
-from workers.registration import Registration, RegistrationFailedError, register
+from workers.registration.align import register
+from workers.registration.errors import RegistrationFailedError
+from workers.registration.result import Registration
 from workers.slides.opening import open_slide
 from workers.slides.slide import Slide, frame_size
 

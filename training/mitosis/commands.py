@@ -1,4 +1,4 @@
-"""`python -m training mitosis {prepare,train,evaluate,export}`."""
+"""`python -m training mitosis {prepare,train,evaluate,export,phh3}`."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,8 +10,10 @@ from rich.table import Table
 
 from training.loop.config import load_toml
 from training.mitosis.config import Config, experiment_path
+from training.mitosis.phh3.commands import app as phh3_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Mitotic figures in H&E.")
+app.add_typer(phh3_app, name="phh3")
 
 ExperimentOption = Annotated[str, typer.Option("--experiment", help="A recipe kept in training/mitosis/experiments.")]
 ConfigOption = Annotated[

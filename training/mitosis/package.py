@@ -142,7 +142,7 @@ def package_measure(config: Config, threshold: float) -> PointsMeasure:
     return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2})
 
 
-def seen_stains(prepared: Prepared, config: Config) -> StainSeen:
+def seen_stains(prepared: Prepared, config: Config) -> StainSeen | None:
     """How the images were stained that networks were trained on."""
     trained = [image for image in prepared.images if image.name not in prepared.test_phantoms]
     return seen_of((_pixels(image, config.data.mpp) for image in trained), config.data.mpp)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers.registration import register
+from workers.registration.align import register
 
 MPP = 0.174 / 0.05
 NAME = "29-041-Izd2-w35-{}-les3"

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from training.phantom.spec import PhantomSpec, Section
 from training.phantom.write import write_phantom
 from workers.geometry import Box
-from workers.registration import RegistrationFailedError
 from workers.registration.commands import register as register_command
+from workers.registration.errors import RegistrationFailedError
 from workers.registration.slides import read_whole, register_slides
 from workers.slides import open_slide
 

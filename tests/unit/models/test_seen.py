@@ -103,5 +103,4 @@ def test_statistics_without_a_range_are_not_compared():
 
 def test_too_few_images_give_no_range():
     glass = np.full((40, 40, 3), 250, dtype=np.uint8)
-    with pytest.raises(ValueError, match="4 of the images"):
-        seen_of([*(picture(seed=seed) for seed in range(4)), glass], mpp=0.5)
+    assert seen_of([*(picture(seed=seed) for seed in range(4)), glass], mpp=0.5) is None

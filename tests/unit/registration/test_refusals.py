@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.errors import NotScorableError, RefusedInputError
-from workers.registration import RegistrationFailedError, register
+from workers.registration.align import register
 from workers.registration.commands import read_points
+from workers.registration.errors import RegistrationFailedError
 from workers.registration.judging import judge_numbers
 from workers.registration.structure import coarser, cropped, section_of
 

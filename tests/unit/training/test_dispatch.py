@@ -9,7 +9,8 @@ def test_an_unknown_task_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["alchemy"])
     assert stop.value.code == 2
-    assert all(task in capsys.readouterr().err for task in TASKS)
+    told = capsys.readouterr().err
+    assert all(task in told for task in TASKS)
 
 
 def test_help_is_no_error(capsys):
