@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from rich.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Batch = tuple[Tensor, Tensor]
 State = dict[str, Tensor]
+Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def fit(net: nn.Module, fitting: Fitting) -> Path:
     """
     weights = fitting.folder / "weights.pt"
     fitting.folder.mkdir(parents=True, exist_ok=True)
-    with _reproducible(fitting):
+    with reproducible(fitting.loop.threads):
         fabric = open_fabric(fitting.device)
         loop = fitting.loop
         optimiser = torch.optim.Adam(net.parameters(), lr=loop.rate, weight_decay=loop.weight_decay)
@@ -83,7 +84,7 @@ def fit(net: nn.Module, fitting: Fitting) -> Path:
         if progress.epoch < loop.epochs or not weights.exists():
             _run(fabric, (model, stepper, net), fitting, progress)
             if fabric.is_global_zero:
-                _replace(weights, progress.best_state)
+                replace_state(weights, progress.best_state)
         fabric.barrier()
     return weights
 
@@ -121,7 +122,10 @@ def open_fabric(device: DeviceConfig) -> "Fabric":
 def _run(fabric: "Fabric", parts: tuple[Any, Any, nn.Module], fitting: Fitting, progress: _Progress) -> None:
     model, optimiser, net = parts
     loop, console = fitting.loop, Console(stderr=True)
-    with Progress(console=console, disable=not fabric.is_global_zero) as bars, _events(fitting, fabric) as tell:
+    with (
+        Progress(console=console, disable=not fabric.is_global_zero) as bars,
+        epoch_log(fitting.folder, fabric) as tell,
+    ):
         steps = fitting.batches_per_epoch // fabric.world_size
         bar = bars.add_task(fitting.name, total=loop.epochs * steps, completed=progress.epoch * steps)
         while progress.epoch < loop.epochs:
@@ -129,7 +133,8 @@ def _run(fabric: "Fabric", parts: tuple[Any, Any, nn.Module], fitting: Fitting, 
             losses = []
             torch.manual_seed(fitting.seed * 1_000_003 + progress.epoch)
             model.train()
-            for step, batch in enumerate(_own_batches(fabric, fitting, progress.epoch)):
+            batches = own_batches(fabric, fitting.batches(progress.epoch), fitting.batches_per_epoch)
+            for step, batch in enumerate(batches):
                 for group in optimiser.param_groups:
                     group["lr"] = rate_at(loop, progress.epoch + step / steps)
                 inputs, targets = fabric.to_device(batch)
@@ -144,11 +149,11 @@ def _run(fabric: "Fabric", parts: tuple[Any, Any, nn.Module], fitting: Fitting, 
             _end_epoch(fitting, (net, optimiser, losses, start), progress, tell)
 
 
-def _own_batches(fabric: "Fabric", fitting: Fitting, epoch: int) -> Iterator[Batch]:
+def own_batches(fabric: "Fabric", batches: Iterable[Tensors], count: int) -> Iterator[Tensors]:
     """The share of an epoch's batches that falls to this process: every process does as many steps as the others."""
     world, rank = fabric.world_size, fabric.global_rank
-    whole = fitting.batches_per_epoch // world * world
-    for index, batch in enumerate(fitting.batches(epoch)):
+    whole = count // world * world
+    for index, batch in enumerate(batches):
         if index < whole and index % world == rank:
             yield batch
 
@@ -193,7 +198,7 @@ def _save(fitting: Fitting, net: nn.Module, optimiser: torch.optim.Optimizer, pr
         "best_epoch": progress.best_epoch,
         "best_state": progress.best_state,
     }
-    _replace(fitting.folder / "checkpoint.pt", state)
+    replace_state(fitting.folder / "checkpoint.pt", state)
 
 
 def _load(fitting: Fitting, net: nn.Module, optimiser: torch.optim.Optimizer) -> _Progress:
@@ -208,7 +213,7 @@ def _load(fitting: Fitting, net: nn.Module, optimiser: torch.optim.Optimizer) ->
     return _Progress(state["epoch"], state["wall_s"], state["best"], state["best_epoch"], state["best_state"])
 
 
-def _replace(path: Path, state: dict[str, Any]) -> None:
+def replace_state(path: Path, state: dict[str, Any]) -> None:
     """Written beside, synced, renamed: a kill leaves the old file or the new one."""
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
@@ -219,17 +224,17 @@ def _replace(path: Path, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _events(fitting: Fitting, fabric: "Fabric") -> Iterator[Callable[..., None]]:
+def epoch_log(folder: Path, fabric: "Fabric") -> Iterator[Callable[..., None]]:
     """A function that writes an epoch's numbers to `log.csv` and for TensorBoard, then saves the checkpoint."""
     from tensorboardX import SummaryWriter
 
     if not fabric.is_global_zero:
         yield lambda _row, _save: None
         return
-    writer = SummaryWriter(str(fitting.folder / "events"))
+    writer = SummaryWriter(str(folder / "events"))
 
     def tell(row: dict[str, float], save: Callable[[], None]) -> None:
-        _write_line(fitting.folder / "log.csv", row)
+        _write_line(folder / "log.csv", row)
         for name, value in row.items():
             writer.add_scalar(name, value, int(row["epoch"]))
         save()
@@ -254,16 +259,16 @@ def _write_line(path: Path, row: dict[str, float]) -> None:
 
 
 @contextmanager
-def _reproducible(fitting: Fitting) -> Iterator[None]:
+def reproducible(threads: int) -> Iterator[None]:
     """Torch set to give the same numbers again, and set back afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(fitting.loop.threads)
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(strict)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def _is_finite(value: float) -> bool:

@@ -40,6 +40,8 @@ class DataConfig(Section):
     """Part of the training images, of each source, that thresholds and epochs are chosen on."""
     other_marks: Annotated[int, Field(ge=0)] = 60
     """Marks of other classes per image that become negatives, besides all hard ones; the paper has candidates alone."""
+    random_places: Annotated[int, Field(ge=0)] = 0
+    """Places per image drawn evenly that become negatives: a dense map also looks beside and between the nuclei."""
     validation_negatives: Count = 100_000
     """Negatives of each source that an epoch is validated on, at most."""
     phantom: PhantomConfig = PhantomConfig()

@@ -105,8 +105,8 @@ def load_prepared(work_dir: Path) -> Prepared:
 def image_patches(image: MarkedImage, config: Config) -> tuple[PatchSet, tuple[int, int]]:
     """The patches of an image, and (mitoses with a candidate near them, mitoses).
 
-    Positives are centred on the marked mitoses. Negatives are all candidates and all marks of look-alike classes, and
-    some marks of other classes, each farther than `match_px` from every mitosis. The paper's d of 100 px around every
+    Positives are centred on the marked mitoses. Negatives are all candidates and all marks of look-alike classes, some
+    marks of other classes and some places drawn evenly, each farther than `match_px` from every mitosis. The paper's d of 100 px around every
     reference object counts as positive; here a patch 12 um beside a mitosis is a negative, for the network is to point
     at the mitosis, not at its neighbour.
     """
@@ -119,7 +119,7 @@ def image_patches(image: MarkedImage, config: Config) -> tuple[PatchSet, tuple[i
     mitoses = image.points_px(POSITIVE)
     reach_px = config.candidates.match_px / scale
     near = int((_nearest(mitoses, candidates) <= reach_px).sum())
-    others = np.concatenate([candidates, _other_marks(image, config)])
+    others = np.concatenate([candidates, _other_marks(image, config), _random_places(image, config)])
     negatives = others[_nearest(others, mitoses) > reach_px]
     points = np.concatenate([mitoses, negatives])
     labels = [POSITIVE] * len(mitoses) + ["none"] * len(negatives)
@@ -186,9 +186,17 @@ def _other_marks(image: MarkedImage, config: Config) -> Points:
     kinds = {mark.label for mark in image.marks} - {POSITIVE}
     hard = image.points_px(*sorted(k for k in kinds if _is_hard(k)) or ["\0"])
     plain = image.points_px(*sorted(k for k in kinds if not _is_hard(k)) or ["\0"])
-    generator = np.random.default_rng([config.seed, zlib.crc32(image.name.encode())])
-    picked = np.sort(generator.permutation(len(plain))[: config.data.other_marks])
+    picked = np.sort(_generator(image, config, 0).permutation(len(plain))[: config.data.other_marks])
     return np.concatenate([hard, plain[picked]])
+
+
+def _random_places(image: MarkedImage, config: Config) -> Points:
+    """Places drawn evenly over the image, the same ones for the same seed."""
+    return _generator(image, config, 1).uniform((0, 0), (image.width_px, image.height_px), (config.data.random_places, 2))
+
+
+def _generator(image: MarkedImage, config: Config, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, zlib.crc32(image.name.encode()), purpose])
 
 
 def _is_hard(label: str) -> bool:
