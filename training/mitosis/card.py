@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from training.metrics.intervals import Estimate
-from training.mitosis.chain import network_names, open_fold
 from training.mitosis.config import Config, StageConfig
 from training.mitosis.evaluate import NetworkReport, Report, stage_of
-from training.mitosis.folds import FINAL, POSITIVE
+from training.mitosis.fold import network_names, open_fold
+from training.mitosis.parts import FINAL, POSITIVE
 from training.mitosis.prepare import Prepared
 from training.mitosis.scores import Scores
 from training.nets.all_convolutional import RECEPTIVE_PX

@@ -70,8 +70,9 @@ def train(
     ] = None,
 ) -> None:
     """Train the chain CNN3, CNN4, CNN5 of a fold or of all; resumes what was interrupted."""
-    from training.mitosis.chain import open_fold, train_fold
-    from training.mitosis.folds import fold_names
+    from training.mitosis.chain import train_fold
+    from training.mitosis.fold import open_fold
+    from training.mitosis.parts import fold_names
     from training.mitosis.prepare import load_prepared
 
     recipe, folder = _recipe(experiment, config, work)
@@ -86,9 +87,9 @@ def train(
 def evaluate(experiment: ExperimentOption = "shipped", config: ConfigOption = None, work: WorkOption = None) -> None:
     """Score held-out images whole; report.json, pictures, and a table beside other experiments' on the same data."""
     from training.mitosis.card import chain_table, score_table
-    from training.mitosis.chain import network_names
     from training.mitosis.compare import comparison
     from training.mitosis.evaluate import evaluate as run
+    from training.mitosis.fold import network_names
     from training.mitosis.pictures import draw_pictures
     from training.mitosis.prepare import load_prepared
 

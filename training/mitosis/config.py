@@ -70,6 +70,13 @@ class StageConfig(Section):
     """Start from the network before it in the chain rather than from chance; both must be of one width."""
 
 
+class RealShare(Section):
+    """Part of the drawn patches that is real, where there is both real and synthetic."""
+
+    positives: Share = 0.5
+    negatives: Share = 0.5
+
+
 class EvaluateConfig(Section):
     """How a map becomes detections, and detections are held against the truth."""
 
@@ -100,9 +107,12 @@ class Config(Section):
     norm: bool = False
     """Batch normalisation in all networks; the paper's have none."""
     k: Count = 10
+    mined: Annotated[int, Field(ge=0)] = 0
+    """Places per training image drawn from CNN3's map, besides candidates, that CNN4 and CNN5 learn from."""
     hard_negatives: Count = 400_000
-    real_share: Share = 0.5
-    """Part of the drawn patches of each class that is real, where there is both."""
+    soft_share: Share = 1.0
+    """How much of CNN5's target is what the ensemble thinks; the rest is what the marks say. 1 in the paper."""
+    real_share: RealShare = RealShare()
     data: DataConfig = DataConfig()
     candidates: CandidateConfig = CandidateConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -131,7 +141,7 @@ class Config(Section):
     def digest(self) -> str:
         """SHA-256 over the values that change the weights; where it runs, and how it is used, do not matter."""
         shown = self.model_dump_json(exclude={"name", "evaluate", "package", "device", "folds"})
-        return digest_of(shown)
+        return digest_of(shown, self.device.precision)
 
     def loop_of(self, stage: StageKind) -> LoopConfig:
         """The loop of a stage."""

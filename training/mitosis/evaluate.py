@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from training.loop.config import code_digest, digest_of
 from training.loop.fit import load_weights
-from training.mitosis.chain import Fold, file_digest, network_names, new_network, open_fold, torch_device
 from training.mitosis.config import Config, StageKind
 from training.mitosis.detect import Detections, Map, find_mitoses, probability_map, thresholds_of
-from training.mitosis.folds import fold_names
+from training.mitosis.fold import Fold, file_digest, network_names, new_network, open_fold, torch_device
+from training.mitosis.parts import fold_names
 from training.mitosis.prepare import Prepared
 from training.mitosis.scores import ImageCounts, Scores, choose_threshold, count_image, curve_of, summarise
 from training.sets.marks import MarkedImage

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.augment.chain import AugmentConfig, augment, middle
+from training.mitosis.config import RealShare
 from training.sets.patch_set import PatchSet
 
 Rows = NDArray[np.int64]
@@ -60,7 +61,7 @@ class Feed:
     pools: Pools
     batch: int
     batches: int
-    real_share: float
+    real_share: RealShare
     augment: AugmentConfig
     crop_px: int
     seed: int
@@ -76,15 +77,15 @@ class Feed:
             yield images.contiguous(memory_format=torch.channels_last), two_columns(self.targets[rows]).to(self.device)
 
 
-def draw_rows(pools: Pools, batch: int, batches: int, real_share: float, seed: list[int]) -> Iterator[Rows]:
-    """Rows of balanced batches: half with a mitosis, half without, of each half `real_share` real where there is both.
+def draw_rows(pools: Pools, batch: int, batches: int, real_share: RealShare, seed: list[int]) -> Iterator[Rows]:
+    """Rows of balanced batches: half with a mitosis, half without, of each half a share real where there is both.
 
     Every pool is gone through in a shuffled order before a row of it comes again.
     """
     generator = np.random.default_rng(seed)
     positive, half = batch // 2, batch - batch // 2
-    wanted = [*_shares(pools.positive_real, pools.positive_synthetic, positive, real_share)]
-    wanted += _shares(pools.negative_real, pools.negative_synthetic, half, real_share)
+    wanted = [*_shares(pools.positive_real, pools.positive_synthetic, positive, real_share.positives)]
+    wanted += _shares(pools.negative_real, pools.negative_synthetic, half, real_share.negatives)
     all_pools = (pools.positive_real, pools.positive_synthetic, pools.negative_real, pools.negative_synthetic)
     drawn = [
         _cycled(pool, count * batches, generator).reshape(batches, count)

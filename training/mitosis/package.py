@@ -15,11 +15,11 @@ from training.export import export_onnx
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
 from training.mitosis.card import LICENCE, write_card
-from training.mitosis.chain import file_digest, network_names, new_network, open_fold
 from training.mitosis.config import Config
 from training.mitosis.detect import OUTPUT, points_measure
 from training.mitosis.evaluate import REPORT, Report, stage_of, weights_of
-from training.mitosis.folds import FINAL
+from training.mitosis.fold import file_digest, network_names, new_network, open_fold
+from training.mitosis.parts import FINAL
 from training.mitosis.prepare import Prepared
 from training.mitosis.scores import Scores
 from training.nets.all_convolutional import INSET_PX, STRIDE_PX, MitosisBytes

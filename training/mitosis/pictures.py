@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.metrics.detection import match_points
-from training.mitosis.chain import network_names, open_fold
 from training.mitosis.config import Config
 from training.mitosis.detect import Detections
 from training.mitosis.evaluate import Report, held_out
-from training.mitosis.folds import fold_names
+from training.mitosis.fold import network_names, open_fold
+from training.mitosis.parts import fold_names
 from training.mitosis.prepare import Prepared
 from training.mitosis.scores import truth_px
 from training.sets.marks import MarkedImage

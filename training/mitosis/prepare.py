@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from training.loop.config import digest_of
 from training.mitosis.candidates import Points, find_candidates
 from training.mitosis.config import Config, PhantomConfig
-from training.mitosis.folds import POSITIVE
+from training.mitosis.parts import POSITIVE
 from training.phantom.spec import LOOKS, PhantomSpec
 from training.sets.brecahad import read_brecahad
 from training.sets.marks import Mark, MarkedImage
@@ -106,9 +106,9 @@ def image_patches(image: MarkedImage, config: Config) -> tuple[PatchSet, tuple[i
     """The patches of an image, and (mitoses with a candidate near them, mitoses).
 
     Positives are centred on the marked mitoses. Negatives are all candidates and all marks of look-alike classes, some
-    marks of other classes and some places drawn evenly, each farther than `match_px` from every mitosis. The paper's d of 100 px around every
-    reference object counts as positive; here a patch 12 um beside a mitosis is a negative, for the network is to point
-    at the mitosis, not at its neighbour.
+    marks of other classes and some places drawn evenly, each farther than `match_px` from every mitosis. The paper's d
+    of 100 px around every reference object counts as positive; here a patch 12 um beside a mitosis is a negative, for
+    the network is to point at the mitosis, not at its neighbour.
     """
     scale = image.mpp / config.data.mpp
     slide = open_slide(image.path, image.mpp)
@@ -120,11 +120,17 @@ def image_patches(image: MarkedImage, config: Config) -> tuple[PatchSet, tuple[i
     reach_px = config.candidates.match_px / scale
     near = int((_nearest(mitoses, candidates) <= reach_px).sum())
     others = np.concatenate([candidates, _other_marks(image, config), _random_places(image, config)])
-    negatives = others[_nearest(others, mitoses) > reach_px]
+    negatives = others[far_from_mitoses(others, image, config)]
     points = np.concatenate([mitoses, negatives])
     labels = [POSITIVE] * len(mitoses) + ["none"] * len(negatives)
     patches = patches_of(image, points, labels, CLASSES, config.data.patch_px, config.data.mpp)
     return patches, (near, len(mitoses))
+
+
+def far_from_mitoses(points: Points, image: MarkedImage, config: Config) -> NDArray[np.bool_]:
+    """Which points, (n, 2) in level-0 px of the image, are farther than `match_px` from every mitosis."""
+    reach_px = config.candidates.match_px * config.data.mpp / image.mpp
+    return _nearest(points, image.points_px(POSITIVE)) > reach_px
 
 
 def phantom_specs(phantom: PhantomConfig, mpp: float) -> dict[str, PhantomSpec]:
@@ -192,7 +198,9 @@ def _other_marks(image: MarkedImage, config: Config) -> Points:
 
 def _random_places(image: MarkedImage, config: Config) -> Points:
     """Places drawn evenly over the image, the same ones for the same seed."""
-    return _generator(image, config, 1).uniform((0, 0), (image.width_px, image.height_px), (config.data.random_places, 2))
+    return _generator(image, config, 1).uniform(
+        (0, 0), (image.width_px, image.height_px), (config.data.random_places, 2)
+    )
 
 
 def _generator(image: MarkedImage, config: Config, purpose: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training.metrics.detection import f1_curve, match_points
 from training.metrics.intervals import Estimate, bootstrap
 from training.mitosis.detect import Detections
-from training.mitosis.folds import POSITIVE
+from training.mitosis.parts import POSITIVE
 from training.sets.marks import MarkedImage
 
 Points = NDArray[np.float64]

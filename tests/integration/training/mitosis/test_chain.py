@@ -8,11 +8,13 @@ from PIL import Image
 from models.registry import read_package
 from models.runtimes import load_predictor
 from training.mitosis import chain as chain_module
-from training.mitosis.chain import open_fold, soft_targets, stage_scores, train_fold
+from training.mitosis.chain import soft_targets, stage_scores, train_fold
 from training.mitosis.config import Config
 from training.mitosis.detect import probability_map
 from training.mitosis.evaluate import evaluate, weights_of
 from training.mitosis.feeding import patch_probabilities
+from training.mitosis.fold import open_fold
+from training.mitosis.mining import with_mined
 from training.mitosis.package import export_package
 from training.mitosis.prepare import Prepared, prepare
 from training.nets.all_convolutional import INSET_PX, MitosisNet
@@ -28,7 +30,9 @@ def recipe(**numbers):
         {
             "k": 2,
             "hard_negatives": 20,
+            "mined": 6,
             "data": {
+                "random_places": 5,
                 "brecahad": False,
                 "phantom": {"train": 0, "test": 0},
                 "validation": 0.4,
@@ -104,6 +108,22 @@ def test_patches_are_centred_on_mitoses_and_negatives_keep_away(prepared):
     assert (middle[patches.labels == 1, 0] < 60).all()
     assert (middle[patches.labels == 0, 0] > 60).all()
     assert prepared.candidate_recall == {"drawn": (18, 18)}
+
+
+def test_places_between_nuclei_are_negatives_too(prepared):
+    negatives = prepared.patches.pixels[prepared.patches.labels == 0, 62:66, 62:66]
+    on_stroma = (negatives.reshape(len(negatives), -1, 3).mean(axis=1)[:, 0] > 200).mean()
+    assert on_stroma > 0.3
+
+
+def test_cnn4_learns_from_places_of_its_training_images_that_cnn3_drew(prepared, trained):
+    fold = open_fold(prepared, recipe(), trained, "B")
+    mined = with_mined(fold, "cnn3", weights_of(fold, "cnn3"))
+    assert len(mined.patches) == len(fold.patches) + 6 * len(fold.parts.train)
+    assert set(mined.patches.images[len(fold.patches) :].tolist()) == set(fold.parts.train)
+    assert np.array_equal(mined.train[: len(fold.train)], fold.train)
+    assert mined.train[len(fold.train) :].tolist() == list(range(len(fold.patches), len(mined.patches)))
+    assert not mined.patches.labels[len(fold.patches) :].any()
 
 
 def test_prepare_does_nothing_twice(prepared, images, tmp_path):

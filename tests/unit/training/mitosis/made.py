@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training.mitosis.chain import Fold
 from training.mitosis.config import Config
-from training.mitosis.folds import Parts
+from training.mitosis.fold import Fold
+from training.mitosis.parts import Parts
 from training.mitosis.prepare import CLASSES, Prepared
 from training.sets.marks import Mark, MarkedImage
 from training.sets.patch_set import PatchSet

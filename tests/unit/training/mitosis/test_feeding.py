@@ -10,7 +10,7 @@ from tests.unit.training.mitosis.made import made_fold, made_patches
 from training.augment.chain import AugmentConfig
 from training.loop.config import rate_at
 from training.mitosis.chain import hard_negatives
-from training.mitosis.config import Config, experiment_path
+from training.mitosis.config import Config, RealShare, experiment_path
 from training.mitosis.feeding import Feed, Pools, draw_rows, soft_cross_entropy, two_columns
 
 
@@ -21,20 +21,22 @@ def pools(patches):
 
 def test_batches_are_balanced_by_class_and_origin():
     patches = made_patches(positives=6, negatives=30)
-    for rows in draw_rows(pools(patches), 16, 5, 0.5, [1, 0]):
+    for rows in draw_rows(pools(patches), 16, 5, RealShare(), [1, 0]):
         assert patches.labels[rows].sum() == 8
         assert patches.synthetic[rows].sum() == 8
 
 
 def test_the_share_of_real_patches_is_kept_to():
     patches = made_patches(positives=6, negatives=30)
-    (rows,) = draw_rows(pools(patches), 16, 1, 0.75, [1, 0])
-    assert (~patches.synthetic[rows] & (patches.labels[rows] == 1)).sum() == 6
+    (rows,) = draw_rows(pools(patches), 16, 1, RealShare(positives=0.75, negatives=0.25), [1, 0])
+    real = ~patches.synthetic[rows]
+    assert (real & (patches.labels[rows] == 1)).sum() == 6
+    assert (real & (patches.labels[rows] == 0)).sum() == 2
 
 
 def test_every_row_comes_before_one_comes_again():
     patches = made_patches(positives=8, negatives=32)
-    rows = np.concatenate([*draw_rows(pools(patches), 16, 2, 0.5, [3, 0])])
+    rows = np.concatenate([*draw_rows(pools(patches), 16, 2, RealShare(), [3, 0])])
     positives = rows[patches.labels[rows] == 1]
     assert np.bincount(positives)[patches.labels[: positives.max() + 1] == 1].tolist() == [2] * 8
 
@@ -42,7 +44,7 @@ def test_every_row_comes_before_one_comes_again():
 def test_epochs_differ_and_repeat_for_the_same_seed():
     patches = made_patches()
     own = pools(patches)
-    first, again, other = (next(iter(draw_rows(own, 8, 3, 0.5, [1, e]))).tolist() for e in (0, 0, 1))
+    first, again, other = (next(iter(draw_rows(own, 8, 3, RealShare(), [1, e]))).tolist() for e in (0, 0, 1))
     assert first == again != other
 
 
@@ -53,7 +55,7 @@ def test_one_class_alone_is_refused():
 
 
 def test_hard_negatives_come_in_proportion_to_their_probability():
-    fold = made_fold(hard_negatives=40_000, real_share=0.5)
+    fold = made_fold(hard_negatives=40_000, real_share={"positives": 0.9, "negatives": 0.5})
     scores = np.where(np.arange(len(fold.negatives)) % 4 == 0, 0.6, 0.1)
     drawn = hard_negatives(fold, scores, 0)
     assert len(drawn) == 40_000
@@ -98,7 +100,16 @@ def test_a_feed_gives_crops_and_the_targets_of_its_rows():
     patches = made_patches(size=16)
     targets = np.linspace(0, 1, len(patches))
     feed = Feed(
-        patches, targets, pools(patches), 8, 2, 0.5, AugmentConfig(letters="", shift_px=0), 10, 5, torch.device("cpu")
+        patches,
+        targets,
+        pools(patches),
+        8,
+        2,
+        RealShare(),
+        AugmentConfig(letters="", shift_px=0),
+        10,
+        5,
+        torch.device("cpu"),
     )
     batches = list(feed.epoch(0))
     assert [tuple(images.shape) for images, _ in batches] == [(8, 3, 10, 10)] * 2

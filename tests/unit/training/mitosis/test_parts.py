@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.training.mitosis.made import made_image
 from training.mitosis.config import Config
-from training.mitosis.folds import FINAL, fold_names, parts_of
+from training.mitosis.parts import FINAL, fold_names, parts_of
 
 
 def images():
