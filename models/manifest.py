@@ -5,19 +5,12 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from models.manifest_part import Colour, Digest, Name, Part, Positive, PositiveTriple, Triple, Version
+from models.measures_spec import AreasMeasure, CellsMeasure, Measure, PointsMeasure
 
 SCHEMA_VERSION: Final = 1
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Colour = tuple[
-    Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]
-]
-Triple = tuple[float, float, float]
-Positive = Annotated[float, Field(gt=0)]
-PositiveTriple = tuple[Positive, Positive, Positive]
 
 Task = Literal[
     "tile-classification",
@@ -28,12 +21,6 @@ Task = Literal[
     "detection",
 ]
 Stain = Literal["he", "ihc-dab", "any"]
-
-
-class Part(BaseModel):
-    """A frozen piece of the manifest that refuses fields it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MacenkoStep(Part):
@@ -137,53 +124,6 @@ class OutputSpec(Part):
         if self.kind == "heat" and self.channels != 1:
             raise ValueError(f"heat output {self.name} must have 1 channel, not {self.channels}")
         return self
-
-
-class CellsMeasure(Part):
-    """Instances: connected components of one class of an output, grown back to their rim."""
-
-    kind: Literal["cells"] = "cells"
-    output: Name
-    interior: str
-    """The class whose 4-connected components are the cells."""
-    grow_px: Annotated[int, Field(ge=0, le=32)] = 0
-    """How far a component is dilated to give back the border class around it."""
-    min_area_um2: Annotated[float, Field(ge=0)] = 0.0
-    max_area_um2: Annotated[float, Field(gt=0)] = 1e4
-
-
-class AreasMeasure(Part):
-    """Area in mm2 of each class of an output over the analysed tissue."""
-
-    kind: Literal["areas"] = "areas"
-    output: Name
-    positive: str | None = None
-    """With `negative`: two classes whose areas are set against the tissue's and against each other."""
-    negative: str | None = None
-
-    @model_validator(mode="after")
-    def _are_two(self) -> Self:
-        if (self.positive is None) != (self.negative is None):
-            raise ValueError("an areas measure names both a positive and a negative class, or neither")
-        if self.positive is not None and self.positive == self.negative:
-            raise ValueError(f"the class {self.positive} cannot be both positive and negative")
-        return self
-
-
-class PointsMeasure(Part):
-    """Detections: components of a heat map above a threshold, one point each, strongest within `min_distance_um`."""
-
-    kind: Literal["points"] = "points"
-    output: Name
-    component_threshold: Annotated[float, Field(gt=0, lt=1)]
-    detection_threshold: Annotated[float, Field(gt=0, lt=1)]
-    min_distance_um: Annotated[float, Field(ge=0)]
-    label: str
-    hotspot_mm2: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """The area of the disc that the most detections are looked for in; None where no hotspot is wanted."""
-
-
-Measure = Annotated[CellsMeasure | AreasMeasure | PointsMeasure, Field(discriminator="kind")]
 
 
 class StatisticsSpec(Part):
@@ -291,7 +231,7 @@ class Manifest(Part):
     intended_use: str
     not_for: str = "Research use only. Not for diagnosis."
     papers: tuple[Paper, ...] = ()
-    recipe: dict[str, str] = {}
+    recipe: dict[str, str] = Field(default={})
     """How it was made: seed, configuration and data digests, code version."""
 
     @model_validator(mode="after")

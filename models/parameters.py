@@ -6,12 +6,13 @@ there: the two cannot differ.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from models.errors import ParametersInvalidError
-from models.manifest import AreasMeasure, CellsMeasure, Manifest, PointsMeasure
+from models.manifest import Manifest
+from models.measures_spec import AreasMeasure, CellsMeasure, PointsMeasure
 
 Parameters = dict[str, bool | int | float]
 """Canonical: only what differs from the package's own numbers, sorted by name. Nothing set is `{}`."""
@@ -44,6 +45,11 @@ POINTS = {
     "min_distance_um": _Tunable(
         "Smallest distance", "um; of two detections that are nearer the stronger one stays.", MAX_DISTANCE_UM
     ),
+}
+HOTSPOTS = {"hotspots": _Tunable("Hotspots", "So many are told at most.")}
+GRADES = {
+    "theta1": _Tunable("Threshold of grade 1", "Grade 1 up to this proliferation score. Not above theta2."),
+    "theta2": _Tunable("Threshold of grade 2", "Grade 2 up to this proliferation score, 3 above."),
 }
 
 
@@ -104,7 +110,7 @@ def read_parameters(manifest: Manifest, values: Mapping[str, object]) -> Paramet
     defaults = {name: field.default for name, field in model.model_fields.items()}
     parameters = {name: given[name] for name in sorted(given) if given[name] != defaults[name]}
     if parameters:
-        _check_areas(apply_parameters(manifest, parameters))
+        _check_order(apply_parameters(manifest, parameters))
     return parameters
 
 
@@ -137,10 +143,13 @@ def _model(manifest: Manifest) -> type[BaseModel]:
 
 def _field(measure: CellsMeasure | AreasMeasure | PointsMeasure, slot: _Slot) -> tuple[Any, Any]:
     own, default = type(measure).model_fields[slot.field], getattr(measure, slot.field)
-    bounds = list(own.metadata)
+    bounds, annotation = list(own.metadata), own.annotation
+    if type(None) in get_args(annotation):
+        # What a package leaves away is no parameter of it, so none of its parameters can be nothing.
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
     if slot.tunable.most is not None:
         bounds.append(Field(le=max(slot.tunable.most, default)))
-    kind: Any = Annotated[own.annotation, *bounds] if bounds else own.annotation
+    kind: Any = Annotated[annotation, *bounds] if bounds else annotation
     return kind, Field(default, title=slot.tunable.title, description=slot.tunable.description)
 
 
@@ -153,8 +162,17 @@ def _named_slots(manifest: Manifest) -> Iterator[tuple[str, _Slot]]:
     for index, (stem, measure) in enumerate(zip(measure_stems(manifest), manifest.measures, strict=True)):
         # A stem shows in a name only where the package has two of a kind.
         prefix = f"{stem.replace('-', '_')}_" if kinds.count(measure.kind) > 1 else ""
-        for field, tunable in {"cells": CELLS, "points": POINTS}.get(measure.kind, {}).items():
+        for field, tunable in _tunables(measure).items():
             yield prefix + field, _Slot(index, field, tunable)
+
+
+def _tunables(measure: CellsMeasure | AreasMeasure | PointsMeasure) -> dict[str, _Tunable]:
+    if isinstance(measure, CellsMeasure):
+        return CELLS
+    if isinstance(measure, AreasMeasure):
+        return {}
+    hotspots = {} if measure.hotspot_mm2 is None else HOTSPOTS
+    return POINTS | hotspots | ({} if measure.theta1 is None else GRADES)
 
 
 def _whole(value: object) -> object:
@@ -162,8 +180,12 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _check_areas(manifest: Manifest) -> None:
+def _check_order(manifest: Manifest) -> None:
     for measure in manifest.measures:
+        if isinstance(measure, PointsMeasure) and (measure.theta1 or 0) > (measure.theta2 or 0):
+            raise ParametersInvalidError(
+                f"theta1 ({measure.theta1:g}) is above theta2 ({measure.theta2:g}).", "Set theta1 below theta2."
+            )
         if isinstance(measure, CellsMeasure) and measure.min_area_um2 > measure.max_area_um2:
             raise ParametersInvalidError(
                 f"The smallest cell of {measure.min_area_um2:g} um2 is larger than the largest of "

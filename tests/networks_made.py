@@ -1,9 +1,12 @@
 """The networks of the toy packages: tiny, and each with a receptive radius one can count."""
 
+import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from training.nets.frozen_norm import FrozenInstanceNorm2d
+from models.nets.frozen_norm import FrozenInstanceNorm2d
+from models.onnx_export import IR_VERSION, OPSET
 
 
 class Blur(nn.Module):
@@ -112,3 +115,25 @@ def instance_norm() -> nn.Module:
         nn.Conv2d(8, 3, 3, padding=1),
         nn.Tanh(),
     )
+
+
+def written_onnx(network: nn.Sequential) -> bytes:
+    """A chain of convolutions and ReLUs as ONNX, node by node: (batch, 3, height, width) to `out`."""
+    nodes, weights, value = [], [], "image"
+    for place, layer in enumerate(network):
+        answer = "out" if place == len(network) - 1 else f"value_{place}"
+        if isinstance(layer, nn.ReLU):
+            nodes.append(helper.make_node("Relu", [value], [answer]))
+        else:
+            names = [f"weight_{place}", f"bias_{place}"]
+            weights += [numpy_helper.from_array(t.numpy(), n) for n, t in zip(names, layer.parameters(), strict=True)]
+            pads, strides = [*layer.padding, *layer.padding], list(layer.stride)
+            nodes.append(helper.make_node("Conv", [value, *names], [answer], pads=pads, strides=strides))
+        value = answer
+    channels = network[-1].out_channels
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, "height", "width"])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", channels, "rows", "columns"])
+    graph = helper.make_graph(nodes, "chain", [image], [out], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)

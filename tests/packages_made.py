@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StainStep, StatisticsSpec
+from models.nets.frozen_norm import Calibrator, export_frozen
+from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, write_package
 from models.preprocess import to_input
 from models.registry import MANIFEST_NAME, Package, read_package
@@ -30,9 +32,8 @@ from tests.networks_made import (
     fcn,
     instance_norm,
     valid,
+    written_onnx,
 )
-from training.export import export_onnx
-from training.nets.frozen_norm import Calibrator, export_frozen
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 200))
 NORMALISED = InputSpec(mean=(0.7, 0.6, 0.7), std=(0.15, 0.2, 0.15))
@@ -61,6 +62,8 @@ class Recipe:
     heads: tuple[str, ...] = ("out",)
     """Names of the network's outputs in its own order; the manifest lists them by name."""
     version: str = "1.0.0"
+    written: bool = False
+    """True where the ONNX file is written node by node: torch's exporter takes seconds to start."""
     arithmetic: bool = False
     """True where the network's numbers are those of the tile in 0..1, not normalised ones."""
 
@@ -73,6 +76,7 @@ RECIPES = {
         "heads", Heads, arithmetic=True, halo_px=0, kind="image", task="multi-output", heads=("picture", "negative")
     ),
     "fcn8": Recipe("fcn8", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, task="dense-classification"),
+    "written": Recipe("written", lambda: fcn(8), halo_px=8, align_px=8, stride_px=8, written=True),
     "fcn32": Recipe("fcn32", lambda: fcn(32), halo_px=32, align_px=32, stride_px=32, task="dense-classification"),
     "dilated": Recipe("dilated", dilated, halo_px=7),
     "unet": Recipe("unet", UNet, halo_px=12, align_px=4),
@@ -148,6 +152,11 @@ def frozen_package(folder: Path, **changes) -> Package:
 def classifier_package(folder: Path, **changes) -> Package:
     """Class logits (N, 3) of whole tiles of 32 px."""
     return make_package(folder, replace(RECIPES["classifier"], **changes))
+
+
+def written_package(folder: Path, **changes) -> Package:
+    """The network of `fcn8` as an ONNX file that torch's exporter has not seen."""
+    return make_package(folder, replace(RECIPES["written"], **changes))
 
 
 def scripted_package(folder: Path, **changes) -> Package:
@@ -249,6 +258,8 @@ def tissue_like(side_px: int, seed: int, width_px: int | None = None) -> np.ndar
 def _network_file(network: nn.Module, recipe: Recipe) -> dict[str, tuple[Role, bytes]]:
     if recipe.runtime == "torchscript":
         return {"network.pt": ("network", torchscript_bytes(network, _example(recipe)))}
+    if recipe.written:
+        return {"network.onnx": ("network", written_onnx(network))}
     return {"network.onnx": ("network", export_onnx(network, [_example(recipe)], list(recipe.heads)))}
 
 
@@ -276,6 +287,7 @@ PACKAGES: dict[str, Callable[..., Package]] = {
     "heads": heads_package,
     "blur": blur_package,
     "fcn8": fcn_package,
+    "written": written_package,
     "fcn32": lambda folder, **changes: fcn_package(folder, 32, **changes),
     "dilated": dilated_package,
     "unet": unet_package,

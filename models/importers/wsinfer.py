@@ -14,19 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from models.errors import PackageInvalidError
-from models.manifest import (
-    ClassSpec,
-    Colour,
-    GridSpec,
-    InputSpec,
-    Name,
-    OutputSpec,
-    Paper,
-    PositiveTriple,
-    Role,
-    Triple,
-    Version,
-)
+from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Paper, Role
+from models.manifest_part import Colour, Name, PositiveTriple, Triple, Version
 from models.packaging import GoldenTile, write_package
 from models.registry import MANIFEST_LIMIT_BYTES, Package
 

@@ -10,9 +10,9 @@ from models.errors import (
     ProviderUnavailableError,
 )
 from models.runtimes import PROVIDERS, load_predictor
-from tests.packages_made import RECIPES, rewritten, tissue_like
+from tests.packages_made import rewritten, tissue_like
 
-NETWORK_OF = {"onnxruntime-cpu": "fcn8", "openvino-cpu": "fcn8", "torchscript-cpu": "scripted"}
+NETWORK_OF = {"onnxruntime-cpu": "written", "openvino-cpu": "written", "torchscript-cpu": "scripted"}
 
 
 @pytest.mark.parametrize("provider", NETWORK_OF)
@@ -160,7 +160,7 @@ def test_cuda_is_refused_where_it_does_not_run(made_package):
     if "CUDAExecutionProvider" in import_onnxruntime().get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(ProviderUnavailableError, match="onnxruntime-cuda was asked for"):
-        load_predictor(made_package("fcn8"), "onnxruntime-cuda")
+        load_predictor(made_package("written"), "onnxruntime-cuda")
 
 
 def test_scripted_cuda_is_refused_where_it_does_not_run(made_package):
@@ -173,25 +173,17 @@ def test_scripted_cuda_is_refused_where_it_does_not_run(made_package):
 
 
 @pytest.mark.parametrize(
-    ("name", "provider"), [("fcn8", "torchscript-cpu"), ("scripted", "openvino-cpu"), ("fcn8", "x")]
+    ("name", "provider"), [("written", "torchscript-cpu"), ("scripted", "openvino-cpu"), ("written", "x")]
 )
 def test_a_provider_of_other_weights_is_refused(made_package, name, provider):
     with pytest.raises(ProviderUnavailableError, match="Ask for one of"):
         load_predictor(made_package(name), provider)
 
 
-@pytest.mark.parametrize(
-    ("name", "tile_px", "message"),
-    [("fcn8", 60, "multiples of 8"), ("fcn8", 0, "8 px"), ("classifier", 64, "32 px only")],
-)
-def test_tiles_the_network_does_not_take_are_refused(made_package, name, tile_px, message):
+@pytest.mark.parametrize(("tile_px", "message"), [(60, "multiples of 8"), (0, "8 px")])
+def test_tiles_the_network_does_not_take_are_refused(made_package, tile_px, message):
     with pytest.raises(ValueError, match=message):
-        load_predictor(made_package(name), tile_px=tile_px)
-
-
-def test_a_classifier_answers_with_one_pixel_per_tile(made_package):
-    predictor = load_predictor(made_package("classifier"), threads=1)
-    assert predictor.predict(np.zeros((2, 32, 32, 3), dtype=np.uint8))["out"].shape == (2, 3, 1, 1)
+        load_predictor(made_package("written"), tile_px=tile_px)
 
 
 def test_runtimes_agree(made_package):
@@ -202,53 +194,3 @@ def test_runtimes_agree(made_package):
     ]
     for answer in answers[1:]:
         np.testing.assert_allclose(answer, answers[0], atol=1e-5)
-
-
-class TestFrozenStatistics:
-    """A network whose statistics are an input."""
-
-    @pytest.fixture(params=["onnxruntime-cpu", "openvino-cpu"])
-    def predictor(self, request, made_package):
-        return load_predictor(made_package("frozen"), request.param, threads=1)
-
-    def test_statistics_are_those_of_torch(self, predictor):
-        import torch
-
-        from models.preprocess import to_input
-        from tests.packages_made import build_network
-        from training.nets.frozen_norm import Calibrator
-
-        tiles = np.stack([tissue_like(64, seed) for seed in range(4)])
-        inputs = torch.from_numpy(to_input(tiles, predictor.manifest.input))
-        expected = Calibrator(build_network(RECIPES["frozen"]))(inputs).numpy()
-        np.testing.assert_allclose(predictor.calibrate(tiles), expected, rtol=1e-4, atol=1e-5)
-
-    def test_calibrated_on_the_picture_itself_it_is_plain_instance_norm(self, predictor):
-        import torch
-
-        from models.preprocess import to_input
-        from tests.packages_made import build_network
-
-        tile = tissue_like(predictor.batch_shape[1], 2)
-        statistics = predictor.calibrate(tile[np.newaxis])
-        answer = predictor.predict(tile[np.newaxis].repeat(2, axis=0), statistics)["out"][0]
-        plain = build_network(RECIPES["frozen"])(torch.from_numpy(to_input(tile[np.newaxis], predictor.manifest.input)))
-        np.testing.assert_allclose(answer, plain[0].numpy(), atol=1e-4)
-
-    def test_they_are_needed(self, predictor):
-        with pytest.raises(ValueError, match="statistics"):
-            predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8))
-
-    @pytest.mark.parametrize(
-        "statistics",
-        [np.zeros(5, np.float32), np.zeros(32), np.full(32, np.nan, np.float32), np.zeros((1, 32), np.float32)],
-        ids=["length", "type", "nan", "rank"],
-    )
-    def test_others_are_refused(self, predictor, statistics):
-        with pytest.raises(ValueError, match="32 finite float32"):
-            predictor.predict(np.zeros(predictor.batch_shape, dtype=np.uint8), statistics)
-
-    @pytest.mark.parametrize("sample", [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3), np.float32)])
-    def test_a_sample_is_a_batch_of_tiles(self, predictor, sample):
-        with pytest.raises(ValueError, match="a sample is uint8"):
-            predictor.calibrate(sample)

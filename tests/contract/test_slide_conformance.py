@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-import openslide
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -155,17 +154,6 @@ def test_closed_means_closed(kind, tmp_path):
     slide.close()
     with pytest.raises(SlideUnreadableError, match="closed"):
         slide.read(Box(0, 0, 5, 5), slide.info.mpp)
-
-
-@pytest.mark.parametrize("name", ["real-svs", "real-jpeg2000", "real-pyramid"])
-def test_real_pixels_equal_openslides(name, data_dir):
-    file, mpp = REAL[name]
-    slide = open_slide(data_dir / file, mpp)
-    with openslide.OpenSlide(data_dir / file) as other:
-        for level, (width, height) in enumerate(other.level_dimensions):
-            seen = np.asarray(other.read_region((0, 0), level, (width, height)))[..., :3]
-            ours = slide.read(Box(0, 0, width, height), slide.info.mpp * slide.info.levels[level].downsample)
-            assert np.array_equal(ours, seen)
 
 
 def test_the_tcga_slide_states_no_mpp_and_the_dicom_an_impossible_one(data_dir):

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, SeenRange, StainSeen
+from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, write_package
 from tests import making
-from training.export import export_onnx
 from workers.engine.progress import say_nothing
 from workers.engine.run import run_slide
 from workers.engine.work import RunRequest

@@ -1,31 +1,32 @@
 """`python -m training ki67 {prepare,train,evaluate,export}`."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from training.ki67.config import CLASSES, Config, experiment_path
-from training.loop.config import load_toml
+from training.ki67.config import CLASSES, EXPERIMENTS, Config
+from training.loop.command_line import (
+    SHIPPED,
+    ZOO_DIR,
+    ConfigOption,
+    ExperimentOption,
+    SourcesOption,
+    VersionArgument,
+    WorkOption,
+    ZooOption,
+    fold_numbers,
+    progress_bars,
+    read_recipe,
+    recipe_file,
+    tell,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Ki-67 positive cells predicted from H&E.")
 
-ExperimentOption = Annotated[str, typer.Option("--experiment", help="A recipe kept here: shipped, paper, small.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A recipe of your own (TOML) instead.", exists=True, dir_okay=False)
-]
-WorkOption = Annotated[
-    Path | None, typer.Option("--work", help="Folder of patches, checkpoints and report; runs/ki67/EXPERIMENT.")
-]
-SourcesOption = Annotated[
-    Path | None, typer.Option("--sources", help="A TOML file that names your labelled images.", exists=True)
-]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="To render phantoms with; 0 is one a core.")]
 FoldOption = Annotated[str, typer.Option("--fold", help="A fold's number, `all` for every fold, or `final`.")]
 ImagenetOption = Annotated[
@@ -34,9 +35,7 @@ ImagenetOption = Annotated[
 StartOption = Annotated[
     Path | None, typer.Option("--start", help="The folder of a package to go on from.", exists=True, file_okay=False)
 ]
-ZooOption = Annotated[Path, typer.Option("--zoo", help="Folder that the package is written under.")]
-SHIPPED = "shipped"
-ZOO_DIR = Path("models/zoo")
+RUNS = Path("runs/ki67")
 
 
 @app.command()
@@ -52,7 +51,7 @@ def prepare(
     from training.ki67.data import prepare as run
 
     recipe, folder = _recipe(experiment, config, work)
-    with _bars() as progress:
+    with progress_bars() as progress:
         prepared = run(recipe, folder, sources, processes or os.cpu_count() or 1, progress)
     table = Table("part", "cases", "images", *CLASSES)
     for part in PARTS:
@@ -76,10 +75,8 @@ def train(
     from training.ki67.train import train as run
 
     recipe, folder = _recipe(experiment, config, work)
-    for number in _folds(fold, recipe.data.folds):
-        typer.echo(
-            run(recipe, folder, number, Start(imagenet, start), lambda line: typer.echo(line, err=True)), err=True
-        )
+    for number in fold_numbers(fold, recipe.data.folds):
+        tell(run(recipe, folder, number, Start(imagenet, start), tell))
 
 
 @app.command()
@@ -89,7 +86,7 @@ def evaluate(experiment: ExperimentOption = SHIPPED, config: ConfigOption = None
     from training.ki67.evaluate import evaluate as run
 
     recipe, folder = _recipe(experiment, config, work)
-    with _bars() as progress:
+    with progress_bars() as progress:
         report = run(recipe, folder, progress)
     table = Table("data", "measure", "value", "95 % interval", "n")
     for row in [*report.numbers, *correlation_numbers(report)]:
@@ -100,7 +97,7 @@ def evaluate(experiment: ExperimentOption = SHIPPED, config: ConfigOption = None
 
 @app.command()
 def export(
-    version: Annotated[str, typer.Argument(help="The package's version, e.g. 1.0.0.")],
+    version: VersionArgument,
     experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
@@ -110,41 +107,10 @@ def export(
     from training.ki67.package import export_package
 
     recipe, folder = _recipe(experiment, config, work)
-    typer.echo(export_package(recipe, folder, zoo, version), err=True)
+    tell(export_package(recipe, folder, zoo, version))
 
 
 def _recipe(experiment: str, config: Path | None, work: Path | None) -> tuple[Config, Path]:
     """The recipe asked for and its work folder."""
-    path = config or experiment_path(experiment)
-    return load_toml(path, Config), work or Path("runs/ki67") / path.stem
-
-
-def _folds(text: str, folds: int) -> list[int | None]:
-    """The folds that `--fold` names; None is the final network."""
-    if text == "final":
-        return [None]
-    if text == "all":
-        return list(range(folds))
-    if not text.isdigit() or int(text) >= folds:
-        raise typer.BadParameter(f"--fold takes 0 to {folds - 1}, `all` or `final`, not {text!r}")
-    return [int(text)]
-
-
-@contextmanager
-def _bars() -> Iterator["_Tell"]:
-    with Progress(console=Console(stderr=True)) as progress:
-        yield _Tell(progress)
-
-
-class _Tell:
-    """Progress of named steps, each with a bar of its own."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[str, int] = {}
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """So many of `total` are done."""
-        if step not in self._bars:
-            self._bars[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._bars[step], completed=done, total=total)  # type: ignore[arg-type]
+    path = recipe_file(EXPERIMENTS, experiment, config)
+    return read_recipe(path, Config), work or RUNS / path.stem

@@ -134,18 +134,3 @@ class Config(Section):
             return self.loop
         step = max(1, round(self.loop.step_epoch * self.fold_epochs / self.loop.epochs))
         return self.loop.model_copy(update={"epochs": self.fold_epochs, "step_epoch": step})
-
-
-def experiment_path(name: str) -> Path:
-    """The file of an experiment kept here.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none of that name.
-    """
-    path = EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml")))
-        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
-    return path

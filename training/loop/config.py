@@ -73,6 +73,21 @@ def load_toml(path: Path, model: type[Model]) -> Model:
     return model.model_validate(tomllib.loads(path.read_text("utf-8")))
 
 
+def experiment_path(folder: Path, name: str) -> Path:
+    """The file of an experiment that a task keeps in its folder of experiments.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none of that name.
+    """
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
+    return path
+
+
 def digest_of(*parts: BaseModel | str) -> str:
     """SHA-256 over values (comments and the order of keys do not matter) and further digests."""
     digest = hashlib.sha256()

@@ -8,39 +8,41 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.loop.config import load_toml
-from training.mitosis.config import Config, experiment_path
+from training.loop.command_line import (
+    DATA_DIR,
+    SHIPPED,
+    ZOO_DIR,
+    ConfigOption,
+    ExperimentOption,
+    SourcesOption,
+    VersionArgument,
+    WorkOption,
+    ZooOption,
+    read_recipe,
+    recipe_file,
+    tell,
+)
+from training.mitosis.config import EXPERIMENTS, Config
 from training.mitosis.phh3.commands import app as phh3_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Mitotic figures in H&E.")
 app.add_typer(phh3_app, name="phh3")
 
-ExperimentOption = Annotated[str, typer.Option("--experiment", help="A recipe kept in training/mitosis/experiments.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A recipe of your own (TOML).", exists=True, dir_okay=False)
-]
-WorkOption = Annotated[
-    Path | None, typer.Option("--work", help="Folder of data, weights, logs and report [runs/mitosis/EXPERIMENT].")
-]
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds mitosis_brecahad.")]
 FoldOption = Annotated[
     str, typer.Option("--fold", help="A held-out case, `final` (nothing real held out), or `all` of the recipe's.")
 ]
 
 RUNS = Path("runs/mitosis")
-DATA_DIR = Path("../shared/data")
-ZOO_DIR = Path("models/zoo")
 
 
 @app.command()
 def prepare(
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     data: DataOption = DATA_DIR,
     work: WorkOption = None,
-    sources: Annotated[
-        Path | None, typer.Option("--sources", help="Your own labelled slides (TOML).", exists=True, dir_okay=False)
-    ] = None,
+    sources: SourcesOption = None,
 ) -> None:
     """Draw the phantoms, find candidates, cut patches. Does nothing where all is there."""
     from training.mitosis.prepare import prepare as run
@@ -48,7 +50,7 @@ def prepare(
 
     recipe, folder = _recipe(experiment, config, work)
     own = () if sources is None else read_sources_file(sources)
-    prepared = run(data, data_folder(folder, recipe), recipe, own, _tell)
+    prepared = run(data, data_folder(folder, recipe), recipe, own, tell)
     source_of = {image.name: image.source for image in prepared.images}
     patches = Counter(source_of[name] for name in prepared.patches.images.tolist())
     table = Table("source", "images", "cases", "mitoses", "patches without", "candidate recall")
@@ -61,7 +63,7 @@ def prepare(
 
 @app.command()
 def train(
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     fold: FoldOption = "all",
     work: WorkOption = None,
@@ -80,11 +82,11 @@ def train(
     names = fold_names(prepared.images, recipe) if fold == "all" else (fold,)
     for name in names:
         weights = None if start is None else start / "weights.npz"
-        typer.echo(train_fold(open_fold(prepared, recipe, folder, name), weights), err=True)
+        tell(train_fold(open_fold(prepared, recipe, folder, name), weights))
 
 
 @app.command()
-def evaluate(experiment: ExperimentOption = "shipped", config: ConfigOption = None, work: WorkOption = None) -> None:
+def evaluate(experiment: ExperimentOption = SHIPPED, config: ConfigOption = None, work: WorkOption = None) -> None:
     """Score held-out images whole; report.json, pictures, and a table beside other experiments' on the same data."""
     from training.mitosis.card import chain_table, score_table
     from training.mitosis.compare import comparison
@@ -95,20 +97,20 @@ def evaluate(experiment: ExperimentOption = "shipped", config: ConfigOption = No
 
     recipe, folder = _recipe(experiment, config, work)
     prepared = load_prepared(data_folder(folder, recipe))
-    report = run(prepared, recipe, folder, _tell)
+    report = run(prepared, recipe, folder, tell)
     draw_pictures(prepared, recipe, folder, report)
-    typer.echo(score_table(report.networks[network_names(recipe)[-1]]), err=True)
-    typer.echo("\n" + chain_table(report), err=True)
-    typer.echo("\n" + comparison(folder), err=True)
+    tell(score_table(report.networks[network_names(recipe)[-1]]))
+    tell("\n" + chain_table(report))
+    tell("\n" + comparison(folder))
 
 
 @app.command()
 def export(
-    version: Annotated[str, typer.Argument(help="The package's version, e.g. 1.0.0.")],
-    experiment: ExperimentOption = "shipped",
+    version: VersionArgument,
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
-    zoo: Annotated[Path, typer.Option("--zoo", help="Folder that the package is written under.")] = ZOO_DIR,
+    zoo: ZooOption = ZOO_DIR,
 ) -> None:
     """Write the final network as a model package with card, metrics, golden tile and weights to go on from."""
     from training.mitosis.package import export_package
@@ -116,7 +118,7 @@ def export(
 
     recipe, folder = _recipe(experiment, config, work)
     prepared = load_prepared(data_folder(folder, recipe))
-    typer.echo(export_package(prepared, recipe, folder, zoo, version), err=True)
+    tell(export_package(prepared, recipe, folder, zoo, version))
 
 
 def data_folder(work: Path, recipe: Config) -> Path:
@@ -126,10 +128,6 @@ def data_folder(work: Path, recipe: Config) -> Path:
 
 def _recipe(experiment: str, config: Path | None, work: Path | None) -> tuple[Config, Path]:
     """The recipe and the folder it works in."""
-    path = config or experiment_path(experiment)
-    recipe = load_toml(path, Config).model_copy(update={"name": path.stem})
+    path = recipe_file(EXPERIMENTS, experiment, config)
+    recipe = read_recipe(path, Config).model_copy(update={"name": path.stem})
     return recipe, work or RUNS / path.stem
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)

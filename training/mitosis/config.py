@@ -148,18 +148,3 @@ class Config(Section):
         own: StageConfig = getattr(self, stage)
         final = min(self.loop.final_rate, own.rate)
         return self.loop.model_copy(update={"epochs": own.epochs, "rate": own.rate, "final_rate": final})
-
-
-def experiment_path(name: str) -> Path:
-    """The file of an experiment kept here.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none of that name.
-    """
-    path = EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml")))
-        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
-    return path

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.manifest import PointsMeasure
+from models.measures_spec import PointsMeasure
 from training.mitosis.config import EvaluateConfig
 from training.nets.all_convolutional import INSET_PX, STRIDE_PX, mitosis_probability
 from workers.geometry import Box

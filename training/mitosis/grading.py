@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.metrics.agreement import kappa_value, quadratic_kappa, spearman, spearman_value
+from workers.measures.grades import THETA_1, THETA_2, grade
 from workers.measures.hotspots import HOTSPOT_MM2, PERCENT, densest_disc, percentile_count
 
 Points = NDArray[np.float64]
 Numbers = NDArray[np.float64]
-THETA_1, THETA_2 = 6.0, 20.0
-"""Tuned by the paper on 493 slides of TUPAC, at a count of the 95th percentile."""
 STEP_UM = 50.0
 GRADES = (1, 2, 3)
 
@@ -98,21 +97,6 @@ def hotspot_counts(points_um: Points, positions_um: Points, area_mm2: float = HO
     if disc is None:
         return HotspotCounts(0.0, 0, None, None, len(positions_um))
     return HotspotCounts(count or 0.0, disc.count, disc.x_um, disc.y_um, len(positions_um))
-
-
-def grade(count: float, theta1: float = THETA_1, theta2: float = THETA_2) -> int:
-    """1 for up to `theta1` mitoses, 2 for up to `theta2`, 3 above.
-
-    Raises
-    ------
-    ValueError
-        The thresholds are not in order, or the count is negative or not a number.
-    """
-    if not theta1 <= theta2:
-        raise ValueError(f"theta1 ({theta1}) must not be above theta2 ({theta2})")
-    if not count >= 0:
-        raise ValueError(f"a count cannot be {count}")
-    return 1 if count <= theta1 else 2 if count <= theta2 else 3
 
 
 def tune_thetas(counts: Sequence[float] | Numbers, grades: Sequence[int] | NDArray[np.integer]) -> Thetas:

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, PointsMeasure, Role, StainSeen
+from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StainSeen
+from models.measures_spec import PointsMeasure
+from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
-from training.export import export_onnx
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
 from training.mitosis.card import LICENCE, write_card
@@ -25,11 +26,12 @@ from training.mitosis.scores import Scores
 from training.nets.all_convolutional import INSET_PX, STRIDE_PX, MitosisBytes
 from training.sets.marks import MarkedImage
 from workers.geometry import Box
+from workers.measures.grades import THETA_1, THETA_2
+from workers.measures.hotspots import HOTSPOT_MM2
 from workers.slides.opening import open_slide
 from workers.slides.slide import frame_size
 
 GOLDEN_PX = 256
-HOTSPOT_MM2 = 2.0
 """As in the paper."""
 REAL, PHANTOM = "real, held-out cases", "phantoms, held out"
 TELLEZ = Paper(
@@ -137,9 +139,9 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
 
 
 def package_measure(config: Config, threshold: float) -> PointsMeasure:
-    """The detections as the package states them, and the disc of 2 mm2 that holds most of them."""
+    """The detections as the package states them, the disc of 2 mm2 that holds most of them, and the paper's grades."""
     measure = points_measure(config.evaluate, config.data.mpp, round(threshold, 6))
-    return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2})
+    return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2, "theta1": THETA_1, "theta2": THETA_2})
 
 
 def seen_stains(prepared: Prepared, config: Config) -> StainSeen | None:
@@ -172,8 +174,12 @@ def recipe(config: Config, report: Report) -> dict[str, str]:
 
 
 def golden_tile(prepared: Prepared, config: Config) -> NDArray[np.uint8]:
-    """A square around a mitosis of the first image that has one, uint8 (H, W, 3), on the stride grid."""
-    image = next(i for i in prepared.images if len(i.points_px("mitosis")))
+    """A square around a mitosis of the first image that has one, uint8 (H, W, 3), on the stride grid.
+
+    Of a phantom where there is one: a package is handed on, and pixels of real slides need not be.
+    """
+    images = sorted(prepared.images, key=lambda image: not image.synthetic)
+    image = next(i for i in images if len(i.points_px("mitosis")))
     x, y = (image.points_px("mitosis")[0] * image.mpp / config.data.mpp).astype(int).tolist()
     slide = open_slide(image.path, image.mpp)
     try:

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import CellsMeasure, ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role
+from models.manifest import ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role
+from models.measures_spec import CellsMeasure
+from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, write_package
-from training.export import export_onnx
 from training.metrics.intervals import Estimate
 from training.nuclei.card import CardFacts, data_and_measure, write_card
 from training.nuclei.config import Config

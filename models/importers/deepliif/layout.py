@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.errors import PackageInvalidError
 from models.importers.deepliif.options import Options, read_options
-from models.manifest import Colour
+from models.manifest_part import Colour
 
 MODELS = ("DeepLIIF", "DeepLIIFKD")
 """The kinds whose inference is four (or so) translators and one segmenter more."""

@@ -21,7 +21,8 @@ from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.importers.deepliif.convert import Converted, Mode, Sides, convert_plan, radius_of, read_generator, stride_of
 from models.importers.deepliif.layout import Layout, read_layout
 from models.importers.deepliif.plan import MASK, Plan, plan_outputs
-from models.manifest import GridSpec, InputSpec, Name, OutputSpec, Paper, Role, StatisticsSpec, Version
+from models.manifest import GridSpec, InputSpec, OutputSpec, Paper, Role, StatisticsSpec
+from models.manifest_part import Name, Version
 from models.nets.shapes import Shape
 from models.packaging import GoldenTile, write_package
 from models.registry import Package

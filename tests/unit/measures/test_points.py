@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from models.manifest import PointsMeasure
+from models.measures_spec import PointsMeasure
 from workers.measures import points as points_module
 from workers.measures.cells import Block, Tally
 from workers.measures.points import find_points, suppress
@@ -48,7 +48,7 @@ def _heat(seed, width, height):
     return ((noise - noise.min()) / span * 255).astype(np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.builds(_heat, seed=st.integers(0, 2**32 - 1), width=st.integers(20, 120), height=st.integers(20, 120)),
     st.sampled_from([0.5, 0.6, 0.75]),
@@ -57,7 +57,7 @@ def _heat(seed, width, height):
 def test_points_are_those_of_the_whole_image_for_any_block_size(heat, threshold, distance):
     measure = _measure(component_threshold=threshold, detection_threshold=0.8, min_distance_um=distance)
     expected = _slow(heat, measure)
-    found = [_points(heat, measure, side) for side in (16, 33, 64, 1000)]
+    found = [_points(heat, measure, side) for side in (16, 33, 1000)]
     assert all(points == found[0] for points in found[1:])
     np.testing.assert_allclose(
         [(p.probability, p.x, p.y) for p in found[0]], np.array(expected).reshape(-1, 3), atol=1e-9

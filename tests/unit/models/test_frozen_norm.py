@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.nets.frozen_norm import Calibrator, FrozenInstanceNorm2d, FrozenNetwork, replace_instance_norms
+from models.nets.frozen_norm import Calibrator, FrozenInstanceNorm2d, FrozenNetwork, replace_instance_norms
 
 RADIUS = 3
 

@@ -1,7 +1,7 @@
 """Raw outputs to bytes: worked by hand, and against the plain definition."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -25,6 +25,7 @@ def column(*values):
     return np.array(values, dtype=np.float32)[:, None, None]
 
 
+@settings(max_examples=40)
 @given(LOGITS)
 def test_the_class_map_is_argmax(raw):
     mapped = class_map(raw, output(channels=len(raw)))
@@ -53,6 +54,7 @@ def test_tanh_and_plain_images_by_hand():
     assert image_bytes(column(0, 0.5, 2), output("none", "image")).ravel().tolist() == [0, 128, 255]
 
 
+@settings(max_examples=40)
 @given(LOGITS)
 def test_probabilities_are_stable_and_sum_to_one(raw):
     p = probabilities(raw, output(channels=len(raw)))
@@ -61,6 +63,7 @@ def test_probabilities_are_stable_and_sum_to_one(raw):
     assert p.dtype == np.float32
 
 
+@settings(max_examples=40)
 @given(LOGITS)
 def test_sigmoid_is_stable_and_that_of_doubles(raw):
     with np.errstate(over="ignore"):

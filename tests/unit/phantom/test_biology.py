@@ -61,7 +61,7 @@ def test_mitoses_are_positive_and_of_all_phases_and_brown_in_phh3():
 
 def test_hotspots_divide_more():
     spec = PhantomSpec(seed=2, width_px=12000, height_px=12000, tissue=0.8, tumour=0.9, mitoses=0.01, hotspot_gain=6)
-    found = nuclei_in(spec, 500, 500, 2500, 2500)
+    found = nuclei_in(spec, 500, 500, 2000, 2000)
     cells = found.take(found.kind == 0)
     rates = [(cells.phase[cells.hotspot == inside] > 0).mean() for inside in (False, True)]
     assert rates[1] > 3 * rates[0]

@@ -9,7 +9,7 @@ from training.phantom.spec import PhantomSpec
 SPEC = PhantomSpec(seed=11, width_px=8000, height_px=8000, tissue=0.7, lymphocytes=0.4)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.floats(400, 1500), st.floats(400, 1500), st.floats(20, 100), st.floats(0.1, 0.9))
 def test_two_halves_hold_what_the_whole_holds(x, y, side, cut):
     whole = nuclei_in(SPEC, x, y, x + side, y + side)
@@ -47,5 +47,5 @@ def test_glass_holds_none():
 
 
 def test_all_types_occur():
-    found = nuclei_in(SPEC, 500, 500, 1500, 1500)
+    found = nuclei_in(SPEC, 500, 500, 1200, 1200)
     assert all((found.kind == kind).sum() > 30 for kind in range(3))

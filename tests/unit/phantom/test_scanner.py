@@ -55,7 +55,7 @@ def test_classes_are_neither_blurred_nor_noisy():
 
 def test_defocus_takes_sharpness_from_its_part_of_the_slide():
     sharp = PhantomSpec(seed=2, width_px=4096, height_px=4096, tissue=1.0, noise=0.0)
-    box = Box(0, 0, 1024, 512)
+    box = Box(0, 0, 512, 512)
     steps = [
         abs(np.diff(render_region(replace(sharp, defocus=part), "he", box).astype(float), axis=1)).mean()
         for part in (0.0, 1.0)

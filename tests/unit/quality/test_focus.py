@@ -59,10 +59,10 @@ def test_a_slide_is_told_sharp_or_blurred(sigma, wanted):
 
 
 def test_boxes_are_level_0_pixels():
-    grey = np.clip(180 + 25 * _texture(2048), 0, 255).astype(np.uint8)
-    report = estimate_focus(ArraySlide(np.repeat(grey[..., None], 3, axis=2), 0.25), _everywhere(256, 2.0))
+    grey = np.clip(180 + 25 * _texture(1024), 0, 255).astype(np.uint8)
+    report = estimate_focus(ArraySlide(np.repeat(grey[..., None], 3, axis=2), 0.25), _everywhere(128, 2.0))
     assert {(square.box.width, square.box.height) for square in report.squares} == {(512, 512)}
-    assert max(square.box.right for square in report.squares) == 2048
+    assert max(square.box.right for square in report.squares) == 1024
 
 
 def test_a_flat_slide_is_not_judged():

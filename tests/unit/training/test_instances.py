@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.metrics.instances import Matches, aji, common_areas, match
@@ -99,11 +99,13 @@ def slow_aji(truth, found):
     return common / union if union else 1.0
 
 
+@settings(max_examples=50)
 @given(maps, maps)
 def test_aji_equals_the_slow_reference(truth, found):
     assert aji(truth, found) == pytest.approx(slow_aji(truth, found))
 
 
+@settings(max_examples=50)
 @given(maps)
 def test_a_map_agrees_with_itself_under_other_numbers(truth):
     renumbered = np.where(truth > 0, 50 - truth, 0)
@@ -111,6 +113,7 @@ def test_a_map_agrees_with_itself_under_other_numbers(truth):
     assert match(truth, renumbered).f1 == 1.0
 
 
+@settings(max_examples=50)
 @given(maps, maps)
 def test_every_object_is_counted_once(truth, found):
     counts = match(truth, found)

@@ -9,8 +9,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.loop.config import load_toml
-from training.mitosis.phh3.config import Phh3Config, experiment_path
+from training.loop.command_line import (
+    DATA_DIR,
+    SHIPPED,
+    ConfigOption,
+    ExperimentOption,
+    JsonOption,
+    SourcesOption,
+    WorkOption,
+    read_recipe,
+    recipe_file,
+    tell,
+)
+from training.mitosis.phh3.config import EXPERIMENTS, Phh3Config
 
 if TYPE_CHECKING:
     from training.metrics.agreement import Agreement
@@ -21,29 +32,14 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Mitoses of H&E slides from the same sections in PHH3."
 )
 
-ExperimentOption = Annotated[
-    str, typer.Option("--experiment", help="A recipe kept in training/mitosis/phh3/experiments.")
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A recipe of your own (TOML).", exists=True, dir_okay=False)
-]
-WorkOption = Annotated[
-    Path | None, typer.Option("--work", help="Folder of data, weights and report [runs/phh3/EXPERIMENT].")
-]
-SourcesOption = Annotated[
-    Path | None,
-    typer.Option("--sources", help="Your own labelled PHH3 slides (TOML).", exists=True, dir_okay=False),
-]
 SlideArgument = Annotated[Path, typer.Argument(exists=True)]
 MppOption = Annotated[float | None, typer.Option("--mpp", help="um per level-0 px, where the files do not say.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs/phh3")
-DATA_DIR = Path("../shared/data")
 
 
 @app.command()
 def prepare(
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
     sources: SourcesOption = None,
@@ -54,27 +50,27 @@ def prepare(
 
     recipe, folder = _recipe(experiment, config, work)
     own = () if sources is None else read_sources_file(sources)
-    patches = prepare_phh3(folder / "data", recipe, own, _tell).patches
+    patches = prepare_phh3(folder / "data", recipe, own, tell).patches
     counts = {name: int((patches.labels == number).sum()) for number, name in enumerate(patches.classes)}
-    _tell(f"{len(patches)} candidates: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    tell(f"{len(patches)} candidates: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 @app.command()
-def train(experiment: ExperimentOption = "shipped", config: ConfigOption = None, work: WorkOption = None) -> None:
+def train(experiment: ExperimentOption = SHIPPED, config: ConfigOption = None, work: WorkOption = None) -> None:
     """Train CNN1 and CNN2; resumes what was interrupted."""
     from training.mitosis.phh3.data import load_prepared
     from training.mitosis.phh3.train import train_phh3
 
     recipe, folder = _recipe(experiment, config, work)
     for weights in train_phh3(load_prepared(folder / "data"), recipe, folder):
-        _tell(str(weights))
+        tell(weights)
 
 
 @app.command()
 def candidates(
     phh3: SlideArgument,
     out: Annotated[Path, typer.Argument(help="The table to write (CSV), for readers to label.")],
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     mpp: MppOption = None,
 ) -> None:
@@ -90,7 +86,7 @@ def candidates(
     finally:
         slide.close()
     written = write_candidates(found, phh3.name, out)
-    _tell(f"{written} candidates; {found.too_small} components were too small, {found.too_large} too large")
+    tell(f"{written} candidates; {found.too_small} components were too small, {found.too_large} too large")
 
 
 @app.command()
@@ -98,7 +94,7 @@ def annotate(
     phh3: SlideArgument,
     he: SlideArgument,
     out: Annotated[Path, typer.Argument(help="The table to write (CSV): mitoses on the H&E slide.")],
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
     mpp: MppOption = None,
@@ -122,16 +118,16 @@ def annotate(
             slide.close()
     written = write_csv(found, he.name, out)
     peak = found.whole.peak
-    _tell(f"{len(judged.cell)} candidates, {len(found.he_px)} mitoses, {written} of them on the H&E slide")
-    _tell(f"global shift ({peak.x_um:g}, {peak.y_um:g}) um, confidence {peak.confidence:.1f}")
-    _tell(f"{int((~found.local.trusted).sum())} kept it for want of a local shift that can be trusted")
+    tell(f"{len(judged.cell)} candidates, {len(found.he_px)} mitoses, {written} of them on the H&E slide")
+    tell(f"global shift ({peak.x_um:g}, {peak.y_um:g}) um, confidence {peak.confidence:.1f}")
+    tell(f"{int((~found.local.trusted).sum())} kept it for want of a local shift that can be trusted")
     if not written:
-        _tell("the table is empty: a slide without a row is not read as a training source")
+        tell("the table is empty: a slide without a row is not read as a training source")
 
 
 @app.command()
 def evaluate(
-    experiment: ExperimentOption = "shipped",
+    experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
     as_json: JsonOption = False,
@@ -142,7 +138,7 @@ def evaluate(
     from training.mitosis.phh3.pictures import draw_candidates, draw_heat
 
     recipe, folder = _recipe(experiment, config, work)
-    report, pairs = evaluate_phh3(load_prepared(folder / "data"), recipe, folder, _tell)
+    report, pairs = evaluate_phh3(load_prepared(folder / "data"), recipe, folder, tell)
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
     draw_candidates(pairs, recipe, pictures / "candidates.png")
@@ -168,7 +164,7 @@ def evaluate(
         scores = ["/".join(map(str, counts)) for counts in (pair.phh3, pair.he)]
         table.add_row(pair.name, str(pair.truth), str(pair.candidates), cut, *scores, *medians)
     Console(stderr=True).print(table)
-    _tell(f"synthetic: F1 on PHH3 {_shown(report.f1_phh3)}, of the annotation on H&E {_shown(report.f1_he)}")
+    tell(f"synthetic: F1 on PHH3 {_shown(report.f1_phh3)}, of the annotation on H&E {_shown(report.f1_he)}")
 
 
 @app.command()
@@ -224,9 +220,5 @@ def _shown(value: "Estimate | Agreement | None") -> str:
 
 
 def _recipe(experiment: str, config: Path | None, work: Path | None) -> tuple[Phh3Config, Path]:
-    path = config or experiment_path(experiment)
-    return load_toml(path, Phh3Config), work or RUNS / path.stem
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)
+    path = recipe_file(EXPERIMENTS, experiment, config)
+    return read_recipe(path, Phh3Config), work or RUNS / path.stem

@@ -120,18 +120,3 @@ class Phh3Config(Section):
         """SHA-256 over the values that change the weights."""
         exclude = {"device", "registration", "prune", "threshold"}
         return digest_of(self.model_dump_json(exclude=exclude))
-
-
-def experiment_path(name: str) -> Path:
-    """The file of an experiment kept here.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none of that name.
-    """
-    path = EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml")))
-        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
-    return path

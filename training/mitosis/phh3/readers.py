@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from training.metrics.agreement import Agreement, pairwise
 from training.metrics.intervals import Estimate, bootstrap
-from training.mitosis.grading import GRADES, THETA_1, THETA_2, grade
+from training.mitosis.grading import GRADES
+from workers.measures.grades import THETA_1, THETA_2, grade
 
 FOLDER = "mitosis_coordinates"
 MIDOG, REGIONS, CELLS = "MIDOG++.json", "didsr_dfCountROI20180627.csv", "didsr_dfClassify20180627.csv"

@@ -12,13 +12,13 @@ import training.ki67.train as training_of
 from models.registry import read_package
 from models.runtimes import load_predictor
 from training.ki67.batches import draw_batches
-from training.ki67.config import BACKGROUND, CLASSES, Config, experiment_path
+from training.ki67.config import BACKGROUND, CLASSES, EXPERIMENTS, Config
 from training.ki67.data import PHANTOMS, TEST, TRAIN, prepare, read_part
 from training.ki67.evaluate import evaluate
 from training.ki67.package import export_package, read_report
 from training.ki67.phantoms import read_truth
 from training.ki67.train import Start, train
-from training.loop.config import load_toml
+from training.loop.config import experiment_path, load_toml
 from training.sets.patch_set import PatchSet
 
 TINY = {
@@ -47,7 +47,7 @@ def silent(*_: object) -> None:
 
 @pytest.fixture(scope="module")
 def recipe() -> Config:
-    return Config.model_validate(load_toml(experiment_path("small"), Config).model_dump() | TINY)
+    return Config.model_validate(load_toml(experiment_path(EXPERIMENTS, "small"), Config).model_dump() | TINY)
 
 
 @pytest.fixture(scope="module")

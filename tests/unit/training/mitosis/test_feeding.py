@@ -8,9 +8,9 @@ import torch
 
 from tests.unit.training.mitosis.made import made_fold, made_patches
 from training.augment.chain import AugmentConfig
-from training.loop.config import rate_at
+from training.loop.config import experiment_path, rate_at
 from training.mitosis.chain import hard_negatives
-from training.mitosis.config import Config, RealShare, experiment_path
+from training.mitosis.config import EXPERIMENTS, Config, RealShare
 from training.mitosis.feeding import Feed, Pools, draw_rows, soft_cross_entropy, two_columns
 
 
@@ -123,7 +123,7 @@ def test_a_feed_gives_crops_and_the_targets_of_its_rows():
 def test_the_papers_schedule_begins_and_ends_where_it_says():
     import tomllib
 
-    config = Config.model_validate(tomllib.loads(experiment_path("paper").read_text()))
+    config = Config.model_validate(tomllib.loads(experiment_path(EXPERIMENTS, "paper").read_text()))
     loop = config.loop_of("cnn3")
     assert rate_at(loop, 0) == pytest.approx(1e-3)
     assert rate_at(loop, 20) == pytest.approx(3e-5)
