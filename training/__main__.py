@@ -4,9 +4,11 @@ import sys
 from importlib import import_module
 
 TASKS = {
+    "deepliif": "training.deepliif.commands",
     "ki67": "training.ki67.commands",
     "mitosis": "training.mitosis.commands",
     "nuclei": "training.nuclei.commands",
+    "virtual-ihc": "training.virtual_ihc.commands",
 }
 """Task by name: a module with a typer `app`, loaded only when asked for."""
 

@@ -3,12 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
-from training.ki67.config import CLASSES, Config, experiment_path
-from training.loop.config import load_toml, rate_at
+from training.ki67.config import CLASSES, EXPERIMENTS, Config
+from training.loop.config import experiment_path, load_toml, rate_at
 
 
 def recipe(name: str = "paper", **changes: object) -> Config:
-    return Config.model_validate(load_toml(experiment_path(name), Config).model_dump() | changes)
+    return Config.model_validate(load_toml(experiment_path(EXPERIMENTS, name), Config).model_dump() | changes)
 
 
 def test_the_papers_numbers():
@@ -57,4 +57,4 @@ def test_what_cannot_be_done_is_refused():
     with pytest.raises(ValidationError):
         recipe(data={"context_px": 96})
     with pytest.raises(FileNotFoundError, match="shipped"):
-        experiment_path("none")
+        experiment_path(EXPERIMENTS, "none")

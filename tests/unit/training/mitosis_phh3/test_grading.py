@@ -5,13 +5,13 @@ import pytest
 
 from training.mitosis.grading import (
     GradedSlide,
-    grade,
     grade_report,
     grid_positions,
     hotspot_counts,
     tune_delta,
     tune_thetas,
 )
+from workers.measures.grades import grade
 from workers.measures.hotspots import disc_counts
 
 SIDE_UM = 4000.0
@@ -19,20 +19,6 @@ SIDE_UM = 4000.0
 
 def cluster(count, x=2000.0, y=2000.0, seed=0):
     return np.random.default_rng(seed).normal((x, y), 120.0, (count, 2))
-
-
-@pytest.mark.parametrize(("count", "expected"), [(0, 1), (6, 1), (6.5, 2), (7, 2), (20, 2), (20.05, 3), (21, 3)])
-def test_the_papers_thresholds_belong_to_the_lower_grade(count, expected):
-    assert grade(count) == expected
-
-
-def test_thresholds_out_of_order_and_negative_counts_are_refused():
-    with pytest.raises(ValueError, match="theta1"):
-        grade(3, 9, 4)
-    with pytest.raises(ValueError, match="count"):
-        grade(-1)
-    with pytest.raises(ValueError, match="count"):
-        grade(float("nan"))
 
 
 def test_positions_are_the_middles_of_a_grid():

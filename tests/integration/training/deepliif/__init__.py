@@ -1,0 +1,1 @@
+"""Tests of the DeepLIIF training that train, read real data or export."""

@@ -1,0 +1,1 @@
+"""Tests of the DeepLIIF training: pure and fast."""

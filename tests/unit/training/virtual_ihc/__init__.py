@@ -1,0 +1,1 @@
+"""Tests of the virtual Ki-67 stain: pure and fast."""
