@@ -1,38 +1,38 @@
 """`python -m training deepliif {prepare,synthesize,train,evaluate,export,layout,panels}`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from training.deepliif.config import Config, experiment_path
-from training.loop.config import load_toml
+from training.deepliif.config import EXPERIMENTS, Config
+from training.loop.command_line import (
+    DATA_DIR,
+    SHIPPED,
+    ZOO_DIR,
+    ConfigOption,
+    ExperimentOption,
+    JsonOption,
+    VersionArgument,
+    WorkOption,
+    ZooOption,
+    progress_bars,
+    read_recipe,
+    recipe_file,
+    tell,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="DeepLIIF: stains and cells from IHC.")
 
-ExperimentOption = Annotated[str, typer.Option("--experiment", help="A recipe kept here: shipped, paper, small, ...")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="A recipe of your own (TOML) instead.", exists=True, dir_okay=False)
-]
-WorkOption = Annotated[
-    Path | None, typer.Option("--work", help="Folder of pictures, checkpoints and report; runs/deepliif/EXPERIMENT.")
-]
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the real nuclei and the real IHC.")]
 TranslatorsOption = Annotated[
     Path | None,
     typer.Option("--translators", help="A folder of G1.pt, G2.pt, ... to start from.", exists=True, file_okay=False),
 ]
-ZooOption = Annotated[Path, typer.Option("--zoo", help="Folder that the package is written under.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="The answer as JSON on stdout.")]
-SHIPPED = "shipped"
-ZOO_DIR, DATA_DIR = Path("models/zoo"), Path("../shared/data")
 
 
 @app.command()
@@ -47,7 +47,7 @@ def prepare(
     from training.deepliif.data import prepare as run
 
     recipe, folder = _recipe(experiment, config, work)
-    with _bars() as progress:
+    with progress_bars() as progress:
         prepared = run(recipe, folder, data, progress)
     if as_json:
         typer.echo(json.dumps(asdict(prepared)))
@@ -66,8 +66,8 @@ def synthesize(experiment: ExperimentOption = SHIPPED, config: ConfigOption = No
 
     recipe, folder = _recipe(experiment, config, work)
     train_ihc_generator(recipe, folder)
-    with _bars() as progress:
-        typer.echo(f"{write_synthetic(recipe, folder, progress)} pictures", err=True)
+    with progress_bars() as progress:
+        tell(f"{write_synthetic(recipe, folder, progress)} pictures")
 
 
 @app.command()
@@ -81,7 +81,7 @@ def train(
     from training.deepliif.train import train as run
 
     recipe, folder = _recipe(experiment, config, work)
-    typer.echo(run(recipe, folder, translators), err=True)
+    tell(run(recipe, folder, translators))
 
 
 @app.command()
@@ -97,14 +97,14 @@ def evaluate(
     from training.deepliif.report import report_text
 
     recipe, folder = _recipe(experiment, config, work)
-    with _bars() as progress:
+    with progress_bars() as progress:
         report = run(recipe, folder, data, progress)
     typer.echo(report.model_dump_json() if as_json else report_text(report), err=not as_json)
 
 
 @app.command()
 def export(
-    version: Annotated[str, typer.Argument(help="The package's version, e.g. 1.0.0.")],
+    version: VersionArgument,
     experiment: ExperimentOption = SHIPPED,
     config: ConfigOption = None,
     work: WorkOption = None,
@@ -114,7 +114,7 @@ def export(
     from training.deepliif.package import export_package
 
     recipe, folder = _recipe(experiment, config, work)
-    typer.echo(export_package(recipe, folder, zoo, version), err=True)
+    tell(export_package(recipe, folder, zoo, version))
 
 
 @app.command()
@@ -128,7 +128,7 @@ def layout(
     from training.deepliif.layout import write_layout
 
     recipe, folder = _recipe(experiment, config, work)
-    typer.echo("\n".join(write_layout(recipe, folder, out)), err=True)
+    tell("\n".join(write_layout(recipe, folder, out)))
 
 
 @app.command()
@@ -143,30 +143,10 @@ def panels(
 
     recipe, folder = _recipe(experiment, config, work)
     counts = export_panels(folder, out)
-    typer.echo(f"{counts['train']} for training, {counts['val']} for validation, {recipe.data.side_px} px", err=True)
+    tell(f"{counts['train']} for training, {counts['val']} for validation, {recipe.data.side_px} px")
 
 
 def _recipe(experiment: str, config: Path | None, work: Path | None) -> tuple[Config, Path]:
     """The recipe asked for and its work folder."""
-    path = config or experiment_path(experiment)
-    return load_toml(path, Config), work or Path("runs/deepliif") / path.stem
-
-
-@contextmanager
-def _bars() -> Iterator["_Tell"]:
-    with Progress(console=Console(stderr=True)) as progress:
-        yield _Tell(progress)
-
-
-class _Tell:
-    """Progress of named steps, each with a bar of its own."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[str, int] = {}
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """So many of `total` are done."""
-        if step not in self._bars:
-            self._bars[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._bars[step], completed=done, total=total)  # type: ignore[arg-type]
+    path = recipe_file(EXPERIMENTS, experiment, config)
+    return read_recipe(path, Config), work or Path("runs/deepliif") / path.stem

@@ -196,21 +196,6 @@ class Config(Section):
         return digest_of(self.model_dump_json(exclude={"package", "device"}), self.device.precision)
 
 
-def experiment_path(name: str) -> Path:
-    """The file of an experiment kept here.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none of that name.
-    """
-    path = EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml")))
-        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
-    return path
-
-
 def mask_weights(nets: NetsConfig) -> tuple[float, ...]:
     """Weights of the masks from the IHC and the modalities in use, in their order; their sum is one.
 

@@ -162,18 +162,3 @@ class Config(Section):
         """Which of the paper's four variants this is."""
         parts = ["skip connections"] * self.net.use_skip + ["SSIM"] * self.loss.use_ssim
         return " + ".join(["CycleGAN", *parts])
-
-
-def experiment_path(name: str) -> Path:
-    """The file of an experiment kept here.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is none of that name.
-    """
-    path = EXPERIMENTS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml")))
-        raise FileNotFoundError(f"there is no experiment {name!r}: take one of {known}, or give --config FILE")
-    return path

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from models.errors import OutputConflictError
 from models.registry import read_package
-from training.loop.config import load_toml
+from training.loop.config import experiment_path, load_toml
 from training.sets.phantoms import TRUTH
 from training.virtual_ihc.commands import app
-from training.virtual_ihc.config import HE, KI67, Config, experiment_path
+from training.virtual_ihc.config import EXPERIMENTS, HE, KI67, Config
 from training.virtual_ihc.data import MOVED, TEST, own_sources, prepare, read_prepared, read_tiles
 from training.virtual_ihc.index import read_nuclei
 from training.virtual_ihc.package import export_package
@@ -29,7 +29,7 @@ from workers.engine.run import run_slide
 from workers.engine.work import RunRequest
 from workers.slides.opening import open_slide
 
-CONFIG = load_toml(experiment_path("small"), Config)
+CONFIG = load_toml(experiment_path(EXPERIMENTS, "small"), Config)
 
 
 @pytest.fixture(scope="module")

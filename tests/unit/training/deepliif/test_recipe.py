@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from training.deepliif.config import EXPERIMENTS, Config, TrainConfig, experiment_path
+from training.deepliif.config import EXPERIMENTS, Config, TrainConfig
 from training.deepliif.train import rate_of
-from training.loop.config import load_toml
+from training.loop.config import experiment_path, load_toml
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
@@ -13,7 +13,7 @@ def test_every_experiment_kept_here_is_a_recipe(path):
 
 
 def test_the_papers_recipe_has_the_papers_numbers():
-    config = load_toml(experiment_path("paper"), Config)
+    config = load_toml(experiment_path(EXPERIMENTS, "paper"), Config)
     train, nets = config.train, config.nets
     assert (train.rate, train.constant_epochs, train.decay_epochs, train.batch) == (2e-4, 100, 100, 1)
     assert (train.reconstruction, train.smooth_l1, train.stage, train.adversarial) == (100, "paper", "joint", 1)
@@ -59,4 +59,4 @@ def test_where_it_runs_and_how_it_is_used_does_not_change_the_recipe():
 
 def test_an_unknown_experiment_is_named():
     with pytest.raises(FileNotFoundError, match=r"no experiment 'nope'.*paper"):
-        experiment_path("nope")
+        experiment_path(EXPERIMENTS, "nope")

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from training.loop.config import load_toml
-from training.virtual_ihc.config import EXPERIMENTS, HE, KI67, Config, experiment_path
+from training.loop.config import experiment_path, load_toml
+from training.virtual_ihc.config import EXPERIMENTS, HE, KI67, Config
 from training.virtual_ihc.phantoms import check_specs, held_out_specs, moved_specs, training_specs
 
 
@@ -23,12 +23,12 @@ def test_the_rate_falls_to_nine_tenths_every_second_epoch():
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXPERIMENTS.glob("*.toml")))
 def test_every_experiment_is_a_recipe(name):
-    assert load_toml(experiment_path(name), Config).fit.epochs
+    assert load_toml(experiment_path(EXPERIMENTS, name), Config).fit.epochs
 
 
 def test_the_four_variants_differ_in_two_options_alone():
     names = ("plain", "skip", "ssim", "shipped")
-    found = [load_toml(experiment_path(name), Config) for name in names]
+    found = [load_toml(experiment_path(EXPERIMENTS, name), Config) for name in names]
     assert [(c.net.use_skip, c.loss.use_ssim) for c in found] == [
         (False, False),
         (True, False),
@@ -52,7 +52,7 @@ def test_where_it_runs_is_no_part_of_the_recipe():
 
 def test_an_unknown_experiment_is_told():
     with pytest.raises(FileNotFoundError, match="take one of"):
-        experiment_path("none")
+        experiment_path(EXPERIMENTS, "none")
 
 
 @pytest.mark.parametrize(
