@@ -108,6 +108,9 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _flat(inner, f"{name} {key}".strip())
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value, start=1):
+            yield from _flat(inner, f"{name} {place}")
     elif isinstance(value, float):
         yield name, f"{value:.4g}"
     else:

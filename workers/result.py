@@ -2,9 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 NOTICE = "Research use only. Not for diagnosis."
+RESULT_NAME = "result.json"
+STATE_FOLDER = "run"
+"""Where a run on one machine keeps what it needs to go on."""
 
 
 class Part(BaseModel):
@@ -103,6 +108,71 @@ class RegionPart(Part):
     """`findings` per mm2 of `tissue_mm2`."""
 
 
+class HotspotPart(Part):
+    """The disc that holds the most detections, and how many discs usually hold."""
+
+    area_mm2: float
+    """Of the disc, not of the tissue in it."""
+    count: int
+    x_px: float | None
+    """The disc's centre in level-0 px; None where nothing was detected."""
+    y_px: float | None
+    radius_px: float
+    percentile_95: float | None
+    """Of the counts over positions on the tissue whose disc holds anything; None where none does."""
+    step_um: float
+    """So far apart are the positions."""
+
+
+class DiscPart(Part):
+    """One of the densest discs, the densest first."""
+
+    count: int
+    """Of the detections that are in no disc before this one."""
+    x_px: float
+    y_px: float
+    radius_px: float
+
+
+class GradePart(Part):
+    """What the count says by the paper's rule, and the rule."""
+
+    grade: Literal[1, 2, 3]
+    """1 for a score of up to `theta1`, 2 for up to `theta2`, 3 above."""
+    proliferation_score: float
+    """The hotspot's 95th percentile; 0 where nothing was detected."""
+    theta1: float
+    theta2: float
+
+
+TYPED_SCORES: dict[str, TypeAdapter[Any]] = {
+    "hotspot": TypeAdapter(HotspotPart),
+    "hotspots": TypeAdapter(tuple[DiscPart, ...]),
+    "grade": TypeAdapter(GradePart),
+}
+
+
+def _scores_are_typed(scores: dict[str, Any]) -> dict[str, Any]:
+    for name, kind in TYPED_SCORES.items():
+        if name in scores:
+            kind.validate_python(scores[name])
+    return scores
+
+
+class _Published:
+    """Puts the forms of `TYPED_SCORES` into the JSON Schema."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            "type": "object",
+            "properties": {name: handler(kind.core_schema) for name, kind in TYPED_SCORES.items()},
+        }
+
+
+MeasureScores = Annotated[dict[str, Any], AfterValidator(_scores_are_typed), _Published()]
+"""The scores of one measure: what they are is the measure's; these are of one form wherever they are."""
+
+
 class WarningPart(Part):
     """Something the reader of the numbers should know."""
 
@@ -121,7 +191,7 @@ class Result(Part):
     frame: FramePart
     plan: PlanPart
     quality: dict[str, Any]
-    scores: dict[str, Any]
+    scores: dict[str, MeasureScores]
     """Over all that was analysed; where there are regions, whole squares of about 128 px that they touch."""
     regions: tuple[RegionPart, ...] = ()
     """In the order they were given; empty where the whole slide was looked at."""

@@ -17,6 +17,9 @@ from tests.e2e.test_up import Running, up
 from tests.servers import wait_for
 from training.phantom.spec import PhantomSpec
 from training.phantom.write import write_phantom
+from workers.review.differences import compare_results
+from workers.review.read import read_result
+from workers.review.verify import verify_result
 
 SMALL = PhantomSpec(seed=3, width_px=1200, height_px=900, mpp=0.5, tissue=0.6)
 
@@ -57,6 +60,10 @@ def test_a_submitted_slide_comes_back_with_the_bytes_of_a_run(running, slide, tm
     for part in result["files"]:
         assert hashlib.sha256((folder / part["path"]).read_bytes()).hexdigest() == undisturbed[part["path"]]
     assert job["scores"] == result["scores"]
+    review = verify_result(folder, slide)
+    assert review.passed and "unknown" not in {check.status for check in review.checks}, review
+    found = compare_results(read_result(folder), read_result(tmp_path / "run"))
+    assert found.verdict == "same", found.differences
     assert "uploading" in done.stderr
 
     detail = histoserve("status", job["job_id"])

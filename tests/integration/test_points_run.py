@@ -18,6 +18,7 @@ from tests import making
 from workers.engine.progress import say_nothing
 from workers.engine.run import run_slide
 from workers.engine.work import RunRequest
+from workers.review.verify import verify_result
 
 MPP = 0.5
 CROWD = [(900 + 40 * i, 700 + 30 * j) for i in range(3) for j in range(3)]
@@ -62,6 +63,8 @@ def fields(seen: StainSeen) -> dict:
                 "min_distance_um": 5,
                 "label": "spot",
                 "hotspot_mm2": HOTSPOT_MM2,
+                "theta1": 0.5,
+                "theta2": len(CROWD),
             },
             {"kind": "areas", "output": "classes", "positive": "dark", "negative": "plain"},
         ],
@@ -119,6 +122,46 @@ def test_the_hotspot_is_the_crowd_in_level_0_px(result) -> None:
     assert 25 <= hotspot["step_um"] <= 75
 
 
+def test_further_hotspots_hold_what_is_left_and_lie_in_the_geojson_as_circles(result) -> None:
+    out, found = result
+    told = found["scores"]["points"]["hotspots"]
+    assert [disc["count"] for disc in told] == [len(CROWD), 1, 1]
+    # of equally full discs the uppermost: the lone spots follow from above
+    assert [(disc["x_px"], disc["y_px"]) for disc in told[1:]] == [
+        (pytest.approx(x, abs=2), pytest.approx(y, abs=2)) for x, y in ALONE[0:3:2]
+    ]
+    features = json.loads((out / "hotspots-points.geojson").read_text())["features"]
+    assert [feature["properties"]["name"] for feature in features] == ["hotspot 1", "hotspot 2", "hotspot 3"]
+    for feature, disc in zip(features, told, strict=True):
+        assert feature["properties"]["measurements"]["Count"] == disc["count"]
+        (ring,) = feature["geometry"]["coordinates"]
+        gaps = np.hypot(*(np.array(ring) - (disc["x_px"], disc["y_px"])).T)
+        assert gaps == pytest.approx(disc["radius_px"], abs=0.02)
+        assert ring[0] == ring[-1]
+
+
+def test_the_grade_is_of_the_score_by_the_package_s_thresholds(result) -> None:
+    points = result[1]["scores"]["points"]
+    score = points["hotspot"]["percentile_95"]
+    told = {"grade": 2, "proliferation_score": score, "theta1": 0.5, "theta2": len(CROWD)}
+    assert points["grade"] == told
+
+
+def test_the_contact_sheet_is_one_of_the_files(result) -> None:
+    out, found = result
+    paths = {part["path"] for part in found["files"]}
+    assert {"hotspots-points.png", "hotspots-points.geojson"} <= paths
+    with Image.open(out / "hotspots-points.png") as sheet:
+        dark = (np.asarray(sheet.convert("RGB")).astype(int) - (40, 20, 50)).__abs__().max(axis=-1) < 40
+    # a spot of 8 um has about 1257 px on the sheet, and there are eleven of them
+    assert dark.sum() > 11 * 1000
+
+
+def test_the_result_as_it_was_written_is_verified(result) -> None:
+    review = verify_result(result[0])
+    assert review.passed, review.failures
+
+
 def test_fractions_are_of_the_areas(result) -> None:
     scores, tissue_mm2 = result[1]["scores"]["areas"], result[1]["plan"]["tissue_mm2"]
     assert scores["dark_mm2"] > 0
@@ -151,3 +194,6 @@ def test_without_a_detection_the_hotspot_is_empty(tmp_path, package) -> None:
     assert points["count"] == 0
     told = {name: points["hotspot"][name] for name in ("count", "x_px", "y_px", "percentile_95")}
     assert told == {"count": 0, "x_px": None, "y_px": None, "percentile_95": None}
+    assert (points["hotspots"], points["grade"]["grade"]) == ([], 1)
+    assert not (tmp_path / "out" / "hotspots-points.png").exists()
+    assert verify_result(tmp_path / "out").passed

@@ -6,7 +6,8 @@ import jsonschema
 import pytest
 
 from models.errors import ParametersInvalidError
-from models.manifest import AreasMeasure, CellsMeasure, Manifest, PointsMeasure
+from models.manifest import Manifest
+from models.measures_spec import AreasMeasure, CellsMeasure, PointsMeasure
 from models.parameters import (
     apply_parameters,
     measure_stems,
@@ -124,3 +125,26 @@ def test_what_is_in_effect_is_every_parameter() -> None:
     applied = apply_parameters(manifest_of(CELLS), {"grow_px": 0})
     told = parameters_in_effect(applied, {"force": True, "grow_px": 0})
     assert told == {"force": True, "grow_px": 0, "max_area_um2": 800.0, "min_area_um2": 9.0}
+
+
+GRADED = POINTS.model_copy(update={"hotspot_mm2": 2.0, "theta1": 6.0, "theta2": 20.0})
+
+
+def test_hotspots_and_grades_are_parameters_only_of_packages_that_have_them() -> None:
+    plain, spotted = manifest_of(POINTS), manifest_of(POINTS.model_copy(update={"hotspot_mm2": 2.0}))
+    names = [set(parameters_schema(manifest)["properties"]) for manifest in (plain, spotted, manifest_of(GRADED))]
+    assert names[1] - names[0] == {"hotspots"}
+    assert names[2] - names[1] == {"theta1", "theta2"}
+    field = parameters_schema(manifest_of(GRADED))["properties"]["theta1"]
+    assert (field["type"], field["default"], field["minimum"]) == ("number", 6.0, 0)
+
+
+def test_thresholds_of_grades_stay_in_order_and_are_numbers() -> None:
+    manifest = manifest_of(GRADED)
+    read = read_parameters(manifest, {"theta1": 3, "theta2": 20, "hotspots": 5})
+    assert read == {"hotspots": 5, "theta1": 3.0}
+    (points,) = apply_parameters(manifest, read).measures
+    assert (points.theta1, points.theta2, points.hotspots) == (3.0, 20.0, 5)
+    for values, said in (({"theta1": 21}, "above theta2"), ({"theta2": None}, "None"), ({"hotspots": 0}, "at least 1")):
+        with pytest.raises(ParametersInvalidError, match=said):
+            read_parameters(manifest, values)

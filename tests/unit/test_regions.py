@@ -100,7 +100,7 @@ def holds(shape: Shape, x: int, y: int) -> bool:
     return met % 2 == 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(shapes())
 def test_the_cells_chosen_are_those_that_share_area_with_the_region(shape: Shape) -> None:
     exact = [
@@ -121,7 +121,7 @@ def test_a_scale_s_rounding_touches_no_cell_more(shape: Shape, scale: float) -> 
     np.testing.assert_allclose(found[1], exact[1] * scale**2, atol=1e-9)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(shapes())
 def test_the_points_in_a_region_are_those_of_an_exact_count(shape: Shape) -> None:
     xs, ys = (axis.ravel().astype(float) for axis in np.meshgrid(np.arange(SLIDE + 1), np.arange(SLIDE + 1)))

@@ -13,6 +13,8 @@ from training.nets.all_convolutional import RECEPTIVE_PX
 
 TEMPLATE = Path(__file__).with_name("card.md")
 LICENCE = "CC-BY-4.0"
+USEFUL_F1 = 0.5
+"""Where even the upper end of the interval lies below, the card says that the network is of no use on real slides."""
 ROWS = {
     "F1": "f1",
     "precision": "precision",
@@ -44,6 +46,7 @@ def write_card(prepared: Prepared, config: Config, report: Report, version: str,
         letters=config.augment.letters,
         experiment=config.name,
         match_um=report.match_um,
+        verdict=verdict(network),
         table=score_table(network),
         cases=case_table(network),
         chain=chain_table(report),
@@ -57,6 +60,21 @@ def write_card(prepared: Prepared, config: Config, report: Report, version: str,
         recall=f"{found} of {every}",
         reach=config.candidates.match_px,
     )
+
+
+def verdict(network: NetworkReport) -> str:
+    """What the numbers come to, in a sentence that nobody can overlook."""
+    real = network.real
+    if real is None or real.recall is None or real.f1 is None:
+        return "It was never held against real mitoses: nothing is known of how it does on real slides."
+    told = (
+        f"On real cases that its sisters never saw, {real.tp} of {real.tp + real.fn} mitoses were found (F1 "
+        f"{real.f1.value:.2f}, {real.f1.low:.2f} to {real.f1.high:.2f}), with {real.false_per_mm2.value:.0f} false "
+        "detections per mm2."
+    )
+    if real.f1.high >= USEFUL_F1:
+        return told
+    return told + " It does not find mitoses on real slides: use it to try the way from slide to hotspot, and retrain."
 
 
 def score_table(network: NetworkReport) -> str:

@@ -15,10 +15,10 @@ from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
-from training.mitosis.card import LICENCE, write_card
+from training.mitosis.card import LICENCE, verdict, write_card
 from training.mitosis.config import Config
 from training.mitosis.detect import OUTPUT, points_measure
-from training.mitosis.evaluate import REPORT, Report, stage_of, weights_of
+from training.mitosis.evaluate import REPORT, NetworkReport, Report, stage_of, weights_of
 from training.mitosis.fold import file_digest, network_names, new_network, open_fold
 from training.mitosis.parts import FINAL
 from training.mitosis.prepare import Prepared
@@ -107,7 +107,7 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
     return {
         "name": "mitosis",
         "version": version,
-        "title": "Mitotic figures in H&E",
+        "title": title(network),
         "analysis": "mitosis",
         "task": "detection",
         "stain": "he",
@@ -131,11 +131,18 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
         "licence": LICENCE,
         "training_data": training_data(prepared),
         "metrics": (*_metrics(network.real, REAL, False), *_metrics(network.phantom, PHANTOM, True)),
-        "intended_use": f"Finding mitotic figures in H&E of breast at about {config.data.mpp} um/px, for research.",
+        "intended_use": f"Mitoses in H&E of breast at about {config.data.mpp} um/px, for research. {verdict(network)}",
         "not_for": "Research use only. Not for diagnosis. Not for grading patients, IHC, cytology or other organs.",
         "papers": (TELLEZ,),
         "recipe": recipe(config, report),
     }
+
+
+def title(network: NetworkReport) -> str:
+    """The name that lists show, with the two numbers one must know."""
+    named = (("real cases", network.real), ("phantoms", network.phantom))
+    told = [f"F1 {scores.f1.value:.2f} on {data}" for data, scores in named if scores is not None and scores.f1]
+    return f"Mitotic figures in H&E ({', '.join(told)})" if told else "Mitotic figures in H&E"
 
 
 def package_measure(config: Config, threshold: float) -> PointsMeasure:

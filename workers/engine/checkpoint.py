@@ -18,8 +18,7 @@ from models.errors import OutputConflictError
 from workers.engine.seams import SeamSums
 from workers.outputs.files import sync_folder, write_whole
 from workers.outputs.maps import ShardRecord
-
-STATE_FOLDER = "run"
+from workers.result import STATE_FOLDER
 
 
 @dataclass(frozen=True)

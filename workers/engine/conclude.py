@@ -12,7 +12,6 @@ from workers.engine.work import Work
 from workers.quality import write_pictures
 from workers.result import Result
 
-RESULT_NAME = "result.json"
 QUALITY_FOLDER = "quality"
 
 

@@ -1,6 +1,5 @@
 """What happens after the last band: pyramids, measures, OME-TIFF, pictures; every file with its digest."""
 
-import hashlib
 import mimetypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from workers.engine.keep import Target
 from workers.engine.progress import Event, Report
 from workers.engine.score import POINT_COLOUR, Scored, Scoring, score, tissue_mm2
 from workers.engine.seams import SeamSums
+from workers.engine.sheet import write_sheet
 from workers.engine.stopwatch import Stopwatch
 from workers.geometry import Box, Frame
 from workers.outputs.circles import draw_circle
 from workers.outputs.detail import FIELD_PX, densest_field, write_detail
-from workers.outputs.files import file_sha256
+from workers.outputs.files import file_sha256, files_below, folder_sha256
 from workers.outputs.maps import MapSpec
 from workers.outputs.ome_tiff import write_ome_tiff
 from workers.outputs.overview import picture_mpp, write_overview
@@ -87,7 +87,7 @@ def finish(work: Finishing) -> Finished:
     work.report(Event("finish", steps - 2, steps))
     tiffs = _write_tiffs(work)
     with work.watch.stage("pictures"):
-        pictures = [*_write_overviews(work, scored), *_write_details(work, scored)]
+        pictures = [*_write_overviews(work, scored), *_write_details(work, scored), *_write_sheets(work, scored)]
     work.report(Event("finish", steps - 1, steps))
     with work.watch.stage("digest"):
         paths = [*(path for item in scored for path in item.files), *tiffs, *pictures, *work.pictures]
@@ -119,11 +119,10 @@ def describe_file(out: Path, path: Path) -> FilePart:
 
 def describe_folder(out: Path, folder: Path) -> FolderPart:
     """A folder of the result with one digest over the sorted `path sha256` lines of its files."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = "".join(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in paths)
+    paths = files_below(folder)
     return FolderPart(
         path=folder.relative_to(out).as_posix(),
-        sha256=hashlib.sha256(lines.encode()).hexdigest(),
+        sha256=folder_sha256(folder),
         files=len(paths),
         size_bytes=sum(path.stat().st_size for path in paths),
         media_type=_media_type(folder),
@@ -153,9 +152,12 @@ def _write_overviews(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
         thumbnail = _thumbnail(work.slide, work.plan.frame, target.spec)
         title = f"{work.manifest.title} ({work.manifest.reference}): {target.spec.name}"
         for item in scored:
-            if item.target is target and (hotspot := item.scores.get("hotspot")) and hotspot["count"]:
-                thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
-                title += f", {hotspot['count']} in the circle of {hotspot['area_mm2']:g} mm2"
+            if item.target is target and item.hotspots:
+                hotspots = item.scores["hotspots"]
+                for hotspot in hotspots:
+                    thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
+                counts = ", ".join(str(hotspot["count"]) for hotspot in hotspots)
+                title += f"; {counts} in circles of {item.scores['hotspot']['area_mm2']:g} mm2"
         write_overview(path, work.maps, target.spec, work.plan.frame, thumbnail=thumbnail, title=title)
         paths.append(path)
     return paths
@@ -191,6 +193,19 @@ def _write_details(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
         pixels = work.slide.read(box, place.mpp)
         write_detail(path, pixels, box, item.table, place=place, labels=item.labels, title=title)
         paths.append(path)
+    return paths
+
+
+def _write_sheets(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
+    """The contact sheet of each measure that has hotspots."""
+    paths, frame = [], work.plan.frame
+    for item in scored:
+        if item.target is not None and item.hotspots:
+            work.check()
+            path, place = work.out / f"hotspots-{item.name}.png", place_of(frame, item.target.spec.stride_px)
+            title = f"{work.manifest.title} ({work.manifest.reference})"
+            write_sheet(path, work.slide, item.hotspots, place, mpp=frame.mpp, title=title)
+            paths.append(path)
     return paths
 
 

@@ -1,15 +1,20 @@
-"""The hotspot of a slide's detections: where a disc holds the most of them, and how many it holds usually."""
+"""The hotspots of a slide's detections: where discs hold most of them, how many they hold usually, and the grade."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.measures.hotspots import densest_disc, percentile_count, radius_of
+from models.manifest import Manifest
+from models.measures_spec import PointsMeasure
+from workers.measures.grades import grade
+from workers.measures.hotspots import DensestDisc, densest_discs, percentile_count, radius_of
 from workers.measures.points import Point
 from workers.outputs.place import Place
 from workers.plan import Plan
+from workers.result import DiscPart, GradePart, HotspotPart
 
 STEP_UM = 50.0
 """About so far apart are the positions at which counts are taken: a sixteenth of the radius of 2 mm2."""
@@ -17,29 +22,91 @@ STEP_UM = 50.0
 Positions = NDArray[np.float64]
 
 
-def tell_hotspot(points: Sequence[Point], place: Place, plan: Plan, area_mm2: float) -> dict[str, Any]:
-    """What the scores say of the hotspot; without a detection its count is 0 and it has no place.
+@dataclass(frozen=True)
+class FoundHotspot:
+    """One of the densest discs, and what it holds."""
 
-    Of the whole slide: `count` and the centre are the densest disc's; `percentile_95` is over positions `step_um` apart
-    on the analysed tissue whose disc holds a detection, and None where there is none.
+    disc: DensestDisc
+    points: tuple[Point, ...]
+    """The detections that count for it, strongest first."""
+
+
+def find_hotspots(points: Sequence[Point], place: Place, most: int, area_mm2: float) -> tuple[FoundHotspot, ...]:
+    """The densest disc, then the densest of the detections that are in none before, up to `most`.
 
     Parameters
     ----------
+    points
+        Strongest first.
     place
         Of the map that the points lie on.
     """
-    points_um = np.array([(point.x, point.y) for point in points]).reshape(-1, 2) * place.mpp
-    disc = densest_disc(points_um, area_mm2)
+    found = densest_discs(_in_um(points, place), most, area_mm2)
+    return tuple(FoundHotspot(disc, tuple(points[index] for index in inside)) for disc, inside in found)
+
+
+def tell_hotspots(
+    found: Sequence[FoundHotspot], points: Sequence[Point], place: Place, plan: Plan, measure: PointsMeasure
+) -> dict[str, Any]:
+    """What the scores say of them: `hotspot`, `hotspots` and, where the package grades, `grade`.
+
+    Of the whole slide: `hotspot` is the densest disc, without a detection its count is 0 and it has no place; its
+    `percentile_95` is over positions `step_um` apart on the analysed tissue whose disc holds a detection, and None
+    where there is none.
+    """
+    area_mm2 = measure.hotspot_mm2
+    if area_mm2 is None:
+        return {}
     positions_um, step_um = tissue_positions(plan)
+    usual = percentile_count(_in_um(points, place), positions_um, area_mm2)
+    discs = [
+        DiscPart(
+            count=hotspot.disc.count,
+            x_px=hotspot.disc.x_um / place.level0_mpp,
+            y_px=hotspot.disc.y_um / place.level0_mpp,
+            radius_px=hotspot.disc.radius_um / place.level0_mpp,
+        )
+        for hotspot in found
+    ]
+    densest = HotspotPart(
+        area_mm2=area_mm2,
+        count=discs[0].count if discs else 0,
+        x_px=discs[0].x_px if discs else None,
+        y_px=discs[0].y_px if discs else None,
+        radius_px=radius_of(area_mm2) / place.level0_mpp,
+        percentile_95=usual,
+        step_um=step_um,
+    )
     return {
-        "area_mm2": area_mm2,
-        "count": 0 if disc is None else disc.count,
-        "x_px": None if disc is None else disc.x_um / place.level0_mpp,
-        "y_px": None if disc is None else disc.y_um / place.level0_mpp,
-        "radius_px": radius_of(area_mm2) / place.level0_mpp,
-        "percentile_95": percentile_count(points_um, positions_um, area_mm2),
-        "step_um": step_um,
+        "hotspot": densest.model_dump(),
+        "hotspots": [disc.model_dump() for disc in discs],
+        **_tell_grade(usual or 0.0, measure),
     }
+
+
+def _tell_grade(score: float, measure: PointsMeasure) -> dict[str, Any]:
+    if measure.theta1 is None or measure.theta2 is None:
+        return {}
+    part = GradePart.model_validate(
+        {
+            "grade": grade(score, measure.theta1, measure.theta2),
+            "proliferation_score": score,
+            "theta1": measure.theta1,
+            "theta2": measure.theta2,
+        }
+    )
+    return {"grade": part.model_dump()}
+
+
+def unfilled_texts(manifest: Manifest, analysed_mm2: float) -> list[str]:
+    """What the reader must know of each hotspot that is larger than the tissue that was analysed."""
+    wanted = [measure.hotspot_mm2 for measure in manifest.measures if isinstance(measure, PointsMeasure)]
+    return [
+        f"Only {analysed_mm2:.2g} mm2 of tissue were analysed, less than the {area_mm2:g} mm2 of a hotspot: its count, "
+        "and a grade by it, are not those of a whole one."
+        for area_mm2 in wanted
+        if area_mm2 is not None and analysed_mm2 < area_mm2
+    ]
 
 
 def tissue_positions(plan: Plan) -> tuple[Positions, float]:
@@ -51,3 +118,7 @@ def tissue_positions(plan: Plan) -> tuple[Positions, float]:
     xs = columns[:, None, None] + offsets[None, None, :] + np.zeros((1, per_side, 1))
     ys = rows[:, None, None] + offsets[None, :, None] + np.zeros((1, 1, per_side))
     return np.stack((xs.ravel(), ys.ravel()), axis=1) * side_um, side_um / per_side
+
+
+def _in_um(points: Sequence[Point], place: Place) -> Positions:
+    return np.array([(point.x, point.y) for point in points]).reshape(-1, 2) * place.mpp

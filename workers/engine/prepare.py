@@ -13,8 +13,9 @@ from models.runtimes import load_predictor
 from workers.engine.keep import choose_targets
 from workers.engine.progress import Event, Report
 from workers.engine.stopwatch import Stopwatch
-from workers.engine.work import RunRequest, Work, slide_sha256
+from workers.engine.work import RunRequest, Work
 from workers.geometry import Frame
+from workers.outputs.files import slide_sha256
 from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan
 from workers.quality import QualityReport, assess, tissue_cells
 from workers.regions import Shape, cut_cells, region_shapes

@@ -9,14 +9,14 @@ from models.errors import OutputConflictError
 from workers.engine.bands import run_bands
 from workers.engine.calibrate import fit_slide
 from workers.engine.checkpoint import BandRecord, append_band, claim_identity, hold_folder, read_bands
-from workers.engine.conclude import RESULT_NAME, conclude
+from workers.engine.conclude import conclude
 from workers.engine.prepare import opened_slide, prepare
 from workers.engine.progress import Report
 from workers.engine.stopwatch import Stopwatch
 from workers.engine.work import RunRequest, Work, run_identity
 from workers.outputs.files import file_sha256, write_whole
 from workers.outputs.maps import create_maps
-from workers.result import Result
+from workers.result import RESULT_NAME, Result
 
 
 def run_slide(request: RunRequest, report: Report, stop: threading.Event) -> Result:
@@ -75,7 +75,9 @@ def _throw_away(work: Work, state: Path) -> None:
     if (out / RESULT_NAME).is_file():
         earlier = Result.model_validate(json.loads((out / RESULT_NAME).read_bytes()))
         for part in earlier.files:
-            (out / part.path).unlink(missing_ok=True)
+            # A result that came from elsewhere may name what is not its own.
+            if (out / part.path).resolve().is_relative_to(out.resolve()):
+                (out / part.path).unlink(missing_ok=True)
     for path in (out / RESULT_NAME, state / "identity.json", state / "bands.jsonl"):
         path.unlink(missing_ok=True)
     shutil.rmtree(work.maps, ignore_errors=True)

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InternalError
-from models.manifest import AreasMeasure, CellsMeasure, ClassSpec, Manifest, PointsMeasure
+from models.manifest import ClassSpec, Manifest
+from models.measures_spec import AreasMeasure, CellsMeasure, PointsMeasure
 from models.parameters import measure_stems
-from workers.engine.hotspot import tell_hotspot
+from workers.engine.hotspot import FoundHotspot, find_hotspots, tell_hotspots
 from workers.engine.keep import Target
 from workers.geometry import Frame
 from workers.measures.areas import measure_areas
 from workers.measures.cells import CellRule, Tally, stream_cells
 from workers.measures.fractions import area_fractions
 from workers.measures.points import find_points
+from workers.outputs.circles import write_circles
 from workers.outputs.findings import write_findings
 from workers.outputs.labels import Labels
 from workers.outputs.place import place_of
@@ -35,6 +37,7 @@ class Scored:
     """The Parquet file of its findings."""
     labels: Labels | None = None
     target: Target | None = None
+    hotspots: tuple[FoundHotspot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,14 @@ def _points(measure: PointsMeasure, stem: str, target: Target, scoring: Scoring)
         "rejected": tally.too_small,
         "too_large": tally.too_large,
     }
+    hotspots: tuple[FoundHotspot, ...] = ()
     if measure.hotspot_mm2 is not None:
-        scores["hotspot"] = tell_hotspot(points, place, scoring.plan, measure.hotspot_mm2)
-    return Scored(stem, scores, files, scoring.out / f"{stem}.parquet", labels, target)
+        hotspots = find_hotspots(points, place, measure.hotspots, measure.hotspot_mm2)
+        scores |= tell_hotspots(hotspots, points, place, scoring.plan, measure)
+        circles = scoring.out / f"hotspots-{stem}.geojson"
+        write_circles(circles, scores["hotspots"], place, name="hotspot", colour=POINT_COLOUR)
+        files = (*files, circles)
+    return Scored(stem, scores, files, scoring.out / f"{stem}.parquet", labels, target, hotspots)
 
 
 def _areas(measure: AreasMeasure, stem: str, target: Target, scoring: Scoring) -> Scored:

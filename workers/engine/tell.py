@@ -11,6 +11,7 @@ from models.seen import find_unmeasured, find_unseen
 from workers.engine.calibrate import Fitted
 from workers.engine.checkpoint import BandRecord
 from workers.engine.finish import Finished, seam_scores
+from workers.engine.hotspot import unfilled_texts
 from workers.engine.score import tissue_mm2
 from workers.engine.work import Work, slide_files
 from workers.plan import Plan
@@ -124,4 +125,7 @@ def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
         forced = " The run was forced." if FORCE in work.parameters else ""
         text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}.{forced}"
         told.append(WarningPart(slug="wrong-stain", text=text))
+    told += [
+        WarningPart(slug="hotspot-unfilled", text=text) for text in unfilled_texts(manifest, tissue_mm2(work.plan))
+    ]
     return tuple(told)

@@ -1,6 +1,5 @@
 """What a run was asked for, and all it has decided before its first tile."""
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from workers.engine.keep import Target
 from workers.engine.progress import Report
 from workers.engine.stopwatch import Stopwatch
 from workers.engine.stream import StoppedError
-from workers.outputs.files import file_sha256
+from workers.outputs.files import files_below
 from workers.plan import Plan
 from workers.quality import QualityReport
 from workers.regions import Shape
@@ -98,12 +97,4 @@ def run_identity(work: Work) -> dict[str, Any]:
 
 def slide_files(path: Path) -> list[Path]:
     """The files of a slide: itself, or all in its folder."""
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-
-
-def slide_sha256(path: Path) -> str:
-    """SHA-256 of a slide's file; of a folder, of its sorted `path sha256` lines."""
-    if path.is_file():
-        return file_sha256(path)
-    lines = "".join(f"{p.relative_to(path).as_posix()} {file_sha256(p)}\n" for p in slide_files(path))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return files_below(path) if path.is_dir() else [path]

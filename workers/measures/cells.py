@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import CellsMeasure
+from models.measures_spec import CellsMeasure
 from workers.geometry import Box
 from workers.measures.components import Block, Limits, new_frontier, take_block
 from workers.measures.outlines import trace_outlines

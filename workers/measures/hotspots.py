@@ -44,6 +44,10 @@ class DensestDisc:
     radius_um: float
 
 
+Filled = tuple[DensestDisc, Counts]
+"""A disc, and which points count for it."""
+
+
 def radius_of(area_mm2: float) -> float:
     """The radius in um of a disc of that area.
 
@@ -90,6 +94,28 @@ def densest_disc(points_um: Points, area_mm2: float = HOTSPOT_MM2) -> DensestDis
         squares, side = _quarters(squares, side), side / 2
     x_um, y_um = _middle(points, (search.x_um, search.y_um), radius)
     return DensestDisc(search.count, x_um, y_um, radius)
+
+
+def densest_discs(points_um: Points, most: int, area_mm2: float = HOTSPOT_MM2) -> tuple[Filled, ...]:
+    """Up to `most` discs, and the indices of the points that count for each, int64 (disc.count,), in order.
+
+    The first is `densest_disc`; each further one is the densest among the points that are in none before it. So no
+    point is counted twice, though discs may cover some of the same ground. There are fewer where no point is left.
+
+    Raises
+    ------
+    ValueError
+        As `densest_disc`.
+    """
+    points = _checked(points_um)
+    found: list[Filled] = []
+    left = np.arange(len(points))
+    while len(found) < most and (disc := densest_disc(points[left], area_mm2)) is not None:
+        gaps = np.hypot(points[left, 0] - disc.x_um, points[left, 1] - disc.y_um)
+        inside = gaps <= disc.radius_um * (1 + SLACK)
+        found.append((disc, left[inside]))
+        left = left[~inside]
+    return tuple(found)
 
 
 def disc_counts(points_um: Points, positions_um: Points, area_mm2: float = HOTSPOT_MM2) -> Counts:

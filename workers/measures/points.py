@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from models.manifest import PointsMeasure
+from models.measures_spec import PointsMeasure
 from workers.geometry import Box
 from workers.measures.cells import ReadBlock, Tally, blocks
 from workers.measures.components import Block, Limits, new_frontier, take_block

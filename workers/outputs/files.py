@@ -52,6 +52,22 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def slide_sha256(path: Path) -> str:
+    """SHA-256 of a slide's file; of a slide that is a folder, of that (`folder_sha256`)."""
+    return folder_sha256(path) if path.is_dir() else file_sha256(path)
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over the sorted `path sha256` lines of the files below a folder: one digest for all of them."""
+    lines = "".join(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in files_below(folder))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, read piece by piece."""
     with path.open("rb") as file:

@@ -7,11 +7,10 @@ from typing import Any
 
 from workers.contract.store import Store
 from workers.engine.checkpoint import BandRecord, parse_record
-from workers.engine.conclude import RESULT_NAME
 from workers.ledger.jobs import Artifact
 from workers.ledger.leases import Attempt, Claim
 from workers.outputs.files import file_sha256
-from workers.result import Result
+from workers.result import RESULT_NAME, Result
 
 Records = dict[int, tuple[str, BandRecord]]
 """By band: the prefix its shards are stored under, and what was done."""

@@ -15,7 +15,7 @@ from workers.contract.orders import JobOrder
 from workers.engine.bands import run_bands
 from workers.engine.calibrate import Fitted, fit_slide
 from workers.engine.checkpoint import BandRecord
-from workers.engine.conclude import RESULT_NAME, conclude
+from workers.engine.conclude import conclude
 from workers.engine.prepare import opened_slide, prepare
 from workers.engine.stopwatch import Stopwatch
 from workers.engine.stream import StoppedError
@@ -39,7 +39,7 @@ from workers.ledger.slides import SlideRow
 from workers.outputs.files import write_whole
 from workers.outputs.maps import create_maps
 from workers.plan import Band
-from workers.result import Result
+from workers.result import RESULT_NAME, Result
 from workers.wake.hand_in import bands_prefix, fetch_shards, read_record, store_band, store_result
 from workers.wake.heartbeat import Heartbeat
 from workers.wake.place import Place, local_slide, patiently

@@ -6,9 +6,10 @@ from typing import Any
 
 from models.errors import HistoserveError
 from workers.contract.errors import SlideChangedError
-from workers.engine.work import slide_files, slide_sha256
+from workers.engine.work import slide_files
 from workers.ledger.slides import SlideRow, slide_of_any_tenant
 from workers.ledger.states import SlideState, move_slide
+from workers.outputs.files import slide_sha256
 from workers.quality import assess
 from workers.slides import SlideInfo, open_slide, probe_slide
 from workers.wake.place import Place, local_slide, patiently

@@ -67,7 +67,7 @@ def expected(rgb: np.ndarray, plan: Plan, predictor: ToyPredictor) -> np.ndarray
     return np.where(tissue, stored, target.spec.fill).astype(np.uint8)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     width=st.integers(1, 150),
     height=st.integers(1, 150),

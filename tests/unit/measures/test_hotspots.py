@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.measures.slow_hotspots import slow_densest, slow_enclosing_radius
 from workers.measures import hotspots
 from workers.measures.enclosing import enclosing_disc
-from workers.measures.hotspots import densest_disc, disc_counts, percentile_count, radius_of
+from workers.measures.hotspots import densest_disc, densest_discs, disc_counts, percentile_count, radius_of
 
 FIVE_UM = math.pi * 25e-6
 """The area in mm2 of a disc of radius 5 um."""
@@ -101,6 +101,31 @@ def test_the_enclosing_disc_is_the_smallest(points):
     x, y, radius = enclosing_disc(np.array(points, float))
     assert max(math.dist((x, y), point) for point in points) <= radius * (1 + 1e-9)
     assert radius == pytest.approx(slow_enclosing_radius([(float(a), float(b)) for a, b in points]), abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.one_of(whole, anywhere), min_size=1, max_size=16))
+def test_each_further_disc_is_the_densest_of_what_is_left(points):
+    left = np.array(points, float)
+    found = densest_discs(left, 3, FIVE_UM)
+    assert found[0][0] == densest_disc(left, FIVE_UM)
+    taken: list[int] = []
+    for disc, inside in found:
+        rest = [point for index, point in enumerate(left.tolist()) if index not in taken]
+        assert disc.count == len(inside) == slow_densest(rest, 5.0)
+        assert not set(inside.tolist()) & set(taken)
+        gaps = np.hypot(*(left[inside] - (disc.x_um, disc.y_um)).T)
+        assert (gaps <= disc.radius_um * (1 + 1e-8)).all()
+        taken += inside.tolist()
+    assert len(found) == 3 or len(taken) == len(points)
+
+
+def test_a_further_disc_does_not_count_what_an_earlier_one_holds():
+    # the fifth has the fourth beside it, but that counts for the first disc
+    points = np.array([[0.0, 0], [1, 0], [2, 0], [9, 0], [11, 0], [60, 0]])
+    found = densest_discs(points, 5, FIVE_UM)
+    assert [(disc.count, inside.tolist()) for disc, inside in found] == [(4, [0, 1, 2, 3]), (1, [4]), (1, [5])]
+    assert densest_discs(np.zeros((0, 2)), 3, FIVE_UM) == ()
 
 
 def test_counts_around_positions_include_the_border():

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from workers.geometry import Box
 from workers.measures.cells import Cell
 from workers.measures.points import Point
 from workers.outputs import overview as overview_module
-from workers.outputs.circles import draw_circle
+from workers.outputs.circles import draw_circle, write_circles
 from workers.outputs.colours import paint
 from workers.outputs.detail import RING_UM, densest_field, read_outlines, write_detail
 from workers.outputs.findings import write_findings
@@ -195,6 +196,21 @@ def test_a_circle_is_drawn_in_its_colour_within_white_and_cut_at_the_border():
     assert (xs.min(), ys.min(), ys.max()) == (0, pytest.approx(5, abs=1), pytest.approx(35, abs=1))
     assert (drawn == 255).all(axis=-1).any()
     assert (pixels == 100).all() and (drawn[:, 30:] == 100).all()
+
+
+def test_circles_are_annotations_of_closed_rings(tmp_path):
+    circles = [{"x_px": 100.0, "y_px": 50.0, "radius_px": 30.0, "count": 4}]
+    place = place_of(make_frame(100, 80))
+    write_circles(tmp_path / "c.geojson", circles, place, name="hotspot", colour=(220, 40, 40))
+    document = json.loads((tmp_path / "c.geojson").read_text())
+    (feature,) = document["features"]
+    assert document["histoserve"] == json.loads(json.dumps(place.metadata()))
+    assert feature["properties"]["objectType"] == "annotation"
+    assert feature["properties"]["name"] == "hotspot 1"
+    assert feature["properties"]["measurements"] == {"Count": 4}
+    (ring,) = feature["geometry"]["coordinates"]
+    assert ring[0] == ring[-1] and len(ring) == 73
+    np.testing.assert_allclose(np.hypot(*(np.array(ring) - (100, 50)).T), 30, atol=0.01)
 
 
 def test_the_detail_shows_outlines_where_cells_are(tmp_path):
