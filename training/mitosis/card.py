@@ -72,9 +72,14 @@ def verdict(network: NetworkReport) -> str:
         f"{real.f1.value:.2f}, {real.f1.low:.2f} to {real.f1.high:.2f}), with {real.false_per_mm2.value:.0f} false "
         "detections per mm2."
     )
-    if real.f1.high >= USEFUL_F1:
+    if is_useful(network):
         return told
     return told + " It does not find mitoses on real slides: use it to try the way from slide to hotspot, and retrain."
+
+
+def is_useful(network: NetworkReport) -> bool:
+    """Whether the network may be of use on real cases: the upper end of the interval of its F1 reaches `USEFUL_F1`."""
+    return network.real is not None and network.real.f1 is not None and network.real.f1.high >= USEFUL_F1
 
 
 def score_table(network: NetworkReport) -> str:

@@ -15,7 +15,7 @@ from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
-from training.mitosis.card import LICENCE, verdict, write_card
+from training.mitosis.card import LICENCE, is_useful, verdict, write_card
 from training.mitosis.config import Config
 from training.mitosis.detect import OUTPUT, points_measure
 from training.mitosis.evaluate import REPORT, NetworkReport, Report, stage_of, weights_of
@@ -126,7 +126,7 @@ def manifest_fields(prepared: Prepared, config: Config, report: Report, version:
                 name=OUTPUT, kind="heat", activation="sigmoid", channels=1, stride_px=STRIDE_PX, inset_px=INSET_PX
             ),
         ),
-        "measures": (package_measure(config, network.thresholds[FINAL]),),
+        "measures": (package_measure(config, network),),
         "seen": seen_stains(prepared, config),
         "licence": LICENCE,
         "training_data": training_data(prepared),
@@ -145,10 +145,14 @@ def title(network: NetworkReport) -> str:
     return f"Mitotic figures in H&E ({', '.join(told)})" if told else "Mitotic figures in H&E"
 
 
-def package_measure(config: Config, threshold: float) -> PointsMeasure:
-    """The detections as the package states them, the disc of 2 mm2 that holds most of them, and the paper's grades."""
-    measure = points_measure(config.evaluate, config.data.mpp, round(threshold, 6))
-    return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2, "theta1": THETA_1, "theta2": THETA_2})
+def package_measure(config: Config, network: NetworkReport) -> PointsMeasure:
+    """The detections as the package states them, and the disc of 2 mm2 that holds most of them.
+
+    The paper's grades are added only where the network was of use on real cases: a grade is read as one of a patient.
+    """
+    measure = points_measure(config.evaluate, config.data.mpp, round(network.thresholds[FINAL], 6))
+    thetas = {"theta1": THETA_1, "theta2": THETA_2} if is_useful(network) else {}
+    return measure.model_copy(update={"hotspot_mm2": HOTSPOT_MM2} | thetas)
 
 
 def seen_stains(prepared: Prepared, config: Config) -> StainSeen | None:

@@ -203,7 +203,8 @@ def _write_sheets(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
         if item.target is not None and item.hotspots:
             work.check()
             path, place = work.out / f"hotspots-{item.name}.png", place_of(frame, item.target.spec.stride_px)
-            title = f"{work.manifest.title} ({work.manifest.reference})"
+            # Its pictures are narrow: the whole title would be cut off.
+            title = work.manifest.reference
             write_sheet(path, work.slide, item.hotspots, place, mpp=frame.mpp, title=title)
             paths.append(path)
     return paths
