@@ -101,9 +101,16 @@ def test_a_folder_of_another_run_is_refused_and_overwritten_when_told(phantom: P
     again = run_json(phantom, "--package", "nuclei", "--out", tmp_path)
     assert again["resumed"] is True
     assert digests(again) == digests(first)
+    # A result that came from elsewhere may name files that are not its own.
+    foreign = tmp_path.parent / f"{tmp_path.name}-foreign.txt"
+    foreign.write_text("kept")
+    named = json.loads((tmp_path / "result.json").read_text())
+    named["files"].append(named["files"][0] | {"path": f"../{foreign.name}"})
+    (tmp_path / "result.json").write_text(json.dumps(named))
     other = run_json(phantom, "--package", "nuclei", "--out", tmp_path, "--mpp", "0.45", "--overwrite")
     assert other["resumed"] is False
     assert (other["slide"]["mpp"], first["slide"]["mpp"]) == (0.45, 0.5)
+    assert foreign.read_text() == "kept"
 
 
 def test_progress_is_json_lines_where_there_is_no_terminal(phantom: Path, tmp_path: Path) -> None:
