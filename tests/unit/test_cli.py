@@ -67,7 +67,7 @@ def test_what_is_installed_is_there() -> None:
     assert cli.run_command(["--help"]) == 0
     names = {group.name for group in cli.build_app().registered_groups}
     names |= {command.name for command in cli.build_app().registered_commands}
-    wanted = "batch cancel download gc keys models phantom register retry run serve status submit up watch worker"
+    wanted = "batch cancel diff download gc keys models phantom register retry run serve status submit up verify watch worker"
     assert names == set(wanted.split())
 
 
