@@ -4,7 +4,8 @@ from pathlib import Path
 
 from training.ki67.config import Config
 from training.ki67.data import TEST, TRAIN, Prepared
-from training.ki67.report import Number, Report
+from training.ki67.report import Report
+from training.metrics.numbers import Number
 from training.nets.dense import receptive_radius_px
 
 TEMPLATE = Path(__file__).with_name("card.md")

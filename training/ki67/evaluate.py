@@ -16,7 +16,6 @@ from training.ki67.quantify import compare, read_pair, shares
 from training.ki67.report import (
     REPORT,
     ClassTable,
-    Number,
     PairRow,
     Report,
     SlideRow,
@@ -31,6 +30,7 @@ from training.ki67.train import parts_of, patch_logits, run_name, trained
 from training.metrics.classification import accuracy, auc, confusion_matrix
 from training.metrics.correlation import Correlation, correlate
 from training.metrics.intervals import bootstrap
+from training.metrics.numbers import Number
 from training.nets.resnet18 import Ki67Net
 from training.sets.patch_set import PatchSet
 from training.sets.phantoms import TRUTH

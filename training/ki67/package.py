@@ -17,8 +17,9 @@ from training.ki67.card import correlation_numbers, is_synthetic, write_card
 from training.ki67.config import BACKGROUND, CLASSES, NEGATIVE, POSITIVE, Config
 from training.ki67.data import TRAIN, Prepared, read_part, read_prepared
 from training.ki67.phantoms import specs_of
-from training.ki67.report import REPORT, Number, Report, file_digest
+from training.ki67.report import REPORT, Report, file_digest
 from training.ki67.train import WEIGHTS, run_name, trained
+from training.metrics.numbers import Number
 from training.nets.dense import Ki67Bytes, receptive_radius_px
 from training.nets.resnet18 import STRIDE_PX, Ki67Net
 from training.phantom.render import render_region

@@ -7,36 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from training.ki67.config import CLASSES
 from training.loop.config import code_digest
 from training.metrics.classification import ClassScore, accuracy, class_scores, confusion_matrix
 from training.metrics.correlation import Correlation
 from training.metrics.intervals import bootstrap
+from training.metrics.numbers import Number, Row
 
 REPORT = "report.json"
 Labels = NDArray[np.integer]
 Counts = NDArray[np.int64]
-
-
-class Row(BaseModel):
-    """A frozen table of the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Number(Row):
-    """A measured number; its interval, where there is one, holds 95 %."""
-
-    data: str
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int
-    """Independent rows behind it: cases, folds or pairs."""
-    synthetic: bool
 
 
 class ClassTable(Row):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from training.metrics.classification import auc
 from training.metrics.correlation import correlate, pearson
+from training.metrics.numbers import Number
 from training.nets.resnet18 import Ki67Net
 from training.phantom.spec import PhantomSpec
 from training.sets.phantoms import TRUTH
@@ -23,7 +24,6 @@ from training.virtual_ihc.pictures import draw_indices, draw_log, draw_views
 from training.virtual_ihc.quality import MEASURES, channel_means, compare, hash_likeness
 from training.virtual_ihc.report import (
     MovedRow,
-    Number,
     Report,
     SlideRow,
     epoch_cost,

@@ -14,6 +14,7 @@ from models.nets.frozen_norm import Calibrator, FrozenNetwork, statistics_length
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
+from training.metrics.numbers import Number
 from training.phantom.render import render_region
 from training.phantom.spec import PhantomSpec
 from training.virtual_ihc.card import write_card
@@ -22,7 +23,7 @@ from training.virtual_ihc.data import TRAIN, Prepared, read_prepared, read_tiles
 from training.virtual_ihc.graph import CLASSES, VirtualStain
 from training.virtual_ihc.networks import halo_px
 from training.virtual_ihc.phantoms import training_specs
-from training.virtual_ihc.report import REPORT, Number, Report, file_digest
+from training.virtual_ihc.report import REPORT, Report, file_digest
 from training.virtual_ihc.train import trained, weights_path
 from workers.geometry import Box
 

@@ -7,31 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from training.loop.config import code_digest
 from training.metrics.intervals import bootstrap
+from training.metrics.numbers import Number, Row
 
 REPORT, REPORT_TEXT = "report.json", "report.md"
-
-
-class Row(BaseModel):
-    """A frozen table of the report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Number(Row):
-    """A measured number; its interval, where there is one, holds 95 %."""
-
-    data: str
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int
-    """Slides behind it."""
-    synthetic: bool
 
 
 class SlideRow(Row):
