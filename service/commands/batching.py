@@ -11,7 +11,7 @@ from models.errors import HistoserveError, RefusedInputError
 from models.parameters import read_settings
 from service.client.client import Client, problem_of
 from service.commands.options import Analysis, Json, Model, Mpp, Option, Priority, Regions, Settings, Stain, Url
-from service.commands.placing import Placed, Slides, ends_all, place_row
+from service.commands.placing import Added, Placed, Slides, ends_all, place_row
 from service.commands.rows import Row, rows_of_table
 from service.commands.showing import progressing, reporter
 from service.commands.state import BatchState, Entry, open_state
@@ -89,6 +89,8 @@ def _place_all(slides: Slides, rows: Sequence[Row], state: BatchState, *, retry_
             continue
         try:
             entry = state.entry(row)
+            if entry.slide_id is not None:
+                slides.know(row, Added(entry.slide_id, entry.sha256))
             _go_on(slides.client, entry, placed, retry_failed=retry_failed)
             if placed.job is None:
                 _place(slides, state, entry, placed)

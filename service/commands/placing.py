@@ -58,20 +58,32 @@ class Placed:
         }
 
 
+@dataclass(frozen=True)
+class Added:
+    """A slide that the service has."""
+
+    id: str
+    sha256: str | None
+
+
 @dataclass
 class Slides:
-    """The slides that were added in one go: a file with two analyses is sent once."""
+    """The slides that were added, now or in an earlier call: a file with two analyses is sent once."""
 
     client: Client
     report: Report
-    added: dict[tuple[str, float | None, str | None], SlideTold] = field(default_factory=dict)
+    added: dict[tuple[str, float | None, str | None], Added] = field(default_factory=dict)
 
-    def add(self, row: Row) -> SlideTold:
-        """The slide of a row."""
-        known = (row.source, row.mpp, row.stain)
-        if known not in self.added:
-            self.added[known] = self._send(row)
-        return self.added[known]
+    def add(self, row: Row) -> Added:
+        """The slide of a row, sent where it is not known."""
+        if _file_of(row) not in self.added:
+            told = self._send(row)
+            self.know(row, Added(told.id, told.sha256))
+        return self.added[_file_of(row)]
+
+    def know(self, row: Row, slide: Added) -> None:
+        """Rows of the same file take this slide."""
+        self.added[_file_of(row)] = slide
 
     def _send(self, row: Row) -> SlideTold:
         if row.path is None:
@@ -82,6 +94,10 @@ class Slides:
             self.report(source, done, total)
 
         return self.client.add_slide(row.path, mpp=row.mpp, stain=row.stain, ids=row.ids, progress=tell)
+
+
+def _file_of(row: Row) -> tuple[str, float | None, str | None]:
+    return row.source, row.mpp, row.stain
 
 
 def place_rows(client: Client, rows: Sequence[Row], report: Report) -> Iterator[Placed]:
