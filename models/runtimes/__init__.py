@@ -5,6 +5,7 @@ from models.golden import check_golden, read_golden
 from models.manifest import Manifest
 from models.predictor import Predictor
 from models.registry import Package, read_verified, verify_files
+from models.runtimes.fastest import FASTEST, open_fastest
 from models.runtimes.network import Input, Network, Runner
 
 __all__ = ["PROVIDERS", "load_predictor"]
@@ -26,6 +27,7 @@ def load_predictor(
     """A network that is proven to be the package's, to run where it was asked to, and to give its golden answer.
 
     `auto` is the first of `PROVIDERS`: the same on every machine, so that results do not depend on what is installed.
+    `fastest` is what wins a short race here; the machine remembers it.
 
     Raises
     ------
@@ -38,18 +40,27 @@ def load_predictor(
     if any(count is not None and count < 1 for count in (batch, threads)):
         raise ValueError(f"batch and threads are 1 or more, not {batch} and {threads}")
     verify_files(package)
-    chosen = _choose_provider(package, provider)
     grid = package.manifest.grid
     side = (tile_px or grid.tile_px) + 2 * grid.halo_px
     shape = (batch or grid.batch, side, side, 3)
-    runner = _load(package, "network", chosen, shape, threads)
+    if provider != FASTEST:
+        return _open(package, _choose_provider(package, provider), shape, threads)
+    network = package.manifest.file("network")
+    race = f"{network.sha256 if network else package.manifest_sha256} {shape} {threads}"
+    possible = PROVIDERS[package.manifest.runtime]
+    return open_fastest(possible, race, lambda name: _open(package, name, shape, threads))
+
+
+def _open(package: Package, provider: str, shape: tuple[int, int, int, int], threads: int | None) -> Predictor:
+    """The network on that provider, its golden tile checked."""
+    runner = _load(package, "network", provider, shape, threads)
     calibrator = None
     if package.manifest.statistics is not None:
 
         def calibrator(sample: tuple[int, int, int, int]) -> Runner:
-            return _load(package, "calibrator", chosen, sample, threads)
+            return _load(package, "calibrator", provider, sample, threads)
 
-    predictor = Network(package.manifest, chosen, shape, runner, calibrator)
+    predictor = Network(package.manifest, provider, shape, runner, calibrator)
     golden = read_golden(package)
     if golden is not None:
         check_golden(predictor, golden)
@@ -72,7 +83,7 @@ def _choose_provider(package: Package, provider: str) -> str:
     if provider not in possible:
         raise ProviderUnavailableError(
             f"{package.manifest.reference} holds {package.manifest.runtime} weights, which {provider} does not run.",
-            f"Ask for one of {', '.join(possible)}.",
+            f"Ask for one of {', '.join((*possible, FASTEST))}.",
         )
     return provider
 

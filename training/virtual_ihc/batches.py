@@ -12,6 +12,8 @@ from training.virtual_ihc.config import Config
 
 Rows = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+CONTRAST, TRIES = 16.0, 8
+"""A crop whose bytes deviate less than that is drawn again, so many times at most."""
 
 
 def batch_count(config: Config, he: PatchSet, ki67: PatchSet) -> int:
@@ -95,10 +97,22 @@ def _changed(tiles: PatchSet, rows: Rows, config: Config, generator: np.random.G
     side = config.fit.crop_px or tiles.size_px
     found = np.empty((len(rows), side, side, 3), np.uint8)
     for place, row in enumerate(rows):
-        y, x = generator.integers(tiles.size_px - side + 1, size=2)
-        tile = tiles.pixels[row, y : y + side, x : x + side]
+        tile = _cropped(tiles.pixels[row], side, generator)
         if config.fit.mirror:
             tile = np.rot90(tile, int(generator.integers(4)))
             tile = tile[:, ::-1] if generator.random() < 0.5 else tile
         found[place] = tile
     return found
+
+
+def _cropped(tile: Bytes, side: int, generator: np.random.Generator) -> Bytes:
+    """A square of the tile: of some places drawn at random the first that shows something, else the last.
+
+    Instance norm makes a signal of a blank square's noise; over many layers its gradients are no numbers any more.
+    """
+    for _ in range(TRIES):
+        y, x = generator.integers(len(tile) - side + 1, size=2)
+        crop = tile[y : y + side, x : x + side]
+        if side == len(tile) or crop.std() >= CONTRAST:
+            break
+    return crop

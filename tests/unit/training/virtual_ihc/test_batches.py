@@ -90,3 +90,12 @@ def test_a_pool_shows_older_images_and_none_shows_the_batch():
     assert 15 <= old <= 45
     again = ImagePool(4, 1)
     assert all(torch.equal(a, again.swapped(b)) for a, b in zip(shown, batches, strict=True))
+
+
+def test_a_blank_corner_is_not_learned_from():
+    he = tiles(4)
+    he.pixels[:] = 240
+    he.pixels[:, :, 24:] = np.random.default_rng(3).integers(0, 255, he.pixels[:, :, 24:].shape)
+    config = recipe(crop_px=16, steps=8, mirror=False)
+    shown = [tile for batch in draw_batches(config, he, he, 0) for tile in to_bytes(batch[0])]
+    assert all(tile.std() > 16 for tile in shown)
