@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help env up demo test test-fast check format bench e2e schema openapi clean
+.PHONY: help env up demo test test-fast check format bench bench-peers e2e schema openapi clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,11 @@ format: env ## mend what a machine can mend
 
 bench: env ## measure, in one run on this machine; writes benchmarks/report.json
 	$(BIN)/python -m benchmarks
+
+bench-peers: env ## install the peers in runs/peers and measure them beside us; adds to benchmarks/report.json
+	$(BIN)/python -m benchmarks.peers install
+	$(BIN)/python -m benchmarks.peers run
+	$(BIN)/python -m benchmarks.peers table
 
 openapi: env ## write openapi/openapi.json
 	$(BIN)/python -m service.openapi

@@ -37,7 +37,7 @@ def measure(slide: Path, package: str) -> dict[str, Any]:
             "overhead": overhead,
             "latency": _latency(client, slide_id, package),
             "load": _load(client, overhead["last_job"]),
-        } | {"two_workers": _two_workers(slide, package)}
+        } | {"two_workers": two_workers(slide, package)}
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _ask(client: httpx.Client, path: str, headers: dict[str, str]) -> dict[str, 
     return answer
 
 
-def _two_workers(slide: Path, package: str) -> dict[str, Any]:
+def two_workers(slide: Path, package: str) -> dict[str, Any]:
     """Seconds of one job with one worker and with two, one thread each."""
 
     one, two = _job_times(slide, package, 1), _job_times(slide, package, 2)

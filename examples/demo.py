@@ -1,8 +1,8 @@
-"""`make demo`: a service, two slides, every analysis that fits them, and what is true: python examples/demo.py out/demo
+"""`make demo`: a service, three slides, every analysis that fits them, and the truth: python examples/demo.py out/demo
 
-Starts `histoserve up` in a folder of its own, hands in a phantom H&E slide whose every nucleus is known and the real
-IHC image that scikit-image ships, asks for every package that is installed, and brings the results. Needs no network.
-Research use only. Not for diagnosis.
+Starts `histoserve up` in a folder of its own, hands in a phantom whose every nucleus is known, once in H&E and once
+stained for Ki-67, and the real IHC image that scikit-image ships; asks for every package that is installed, brings the
+results and holds those of the phantom against the truth. Needs no network. Research use only. Not for diagnosis.
 """
 
 import json
@@ -26,6 +26,8 @@ from service.wire import JobTold, ModelTold, SlideTold
 
 HISTOSERVE = str(Path(sys.executable).with_name("histoserve"))
 PHANTOM = ["--width", "4000", "--height", "3000", "--mpp", "0.5", "--seed", "7", "--tissue", "0.5"]
+STAINS = ["--stain", "he", "--stain", "ki67"]
+HE, IHC, REAL = "phantom H&E", "phantom Ki-67", "real IHC"
 IHC_MPP = 0.5
 """Assumed: scikit-image does not say. With it small nuclei are about 6 um wide and epithelial ones 12 to 18 um long."""
 
@@ -45,27 +47,27 @@ def main() -> None:
     """Make the slides, analyse them, tell what was found."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")
     out.mkdir(parents=True, exist_ok=True)
-    phantom, truth = make_phantom(out)
-    ihc = make_ihc(out)
+    truth = make_phantom(out)
+    real = make_ihc(out)
     with service(out) as told, Client(told["url"], json.loads(Path(told["key_file"]).read_text())["key"]) as client:
         say(f"The service is up on {told['url']}.")
         packages = client.models()
-        he = client.add_slide(phantom)
-        brown = client.add_slide(ihc, mpp=IHC_MPP)
-        jobs = [("phantom H&E", he, package) for package in packages if package.stain in ("he", "any")]
-        jobs += [("real IHC", brown, package) for package in fitting_ihc(packages)]
-        outcomes = [analyse(client, out, *job) for job in jobs]
-    print_outcomes(outcomes, packages)
+        slides = {HE: client.add_slide(out / "phantom-he.tiff"), IHC: client.add_slide(out / "phantom-ki67.tiff")}
+        slides[REAL] = client.add_slide(real, mpp=IHC_MPP)
+        jobs = [(HE, package) for package in packages if package.stain in ("he", "any")]
+        jobs += [(name, package) for name in (IHC, REAL) for package in packages if package.stain in ("ihc-dab", "any")]
+        outcomes = [analyse(client, out, name, slides[name], package) for name, package in jobs]
+    print_outcomes(outcomes)
     compare(outcomes, truth)
 
 
-def make_phantom(out: Path) -> tuple[Path, Path]:
-    """An H&E phantom and its truth; made once."""
-    slide, truth = out / "phantom.tiff", out / "truth.parquet"
+def make_phantom(out: Path) -> Path:
+    """The truth of a phantom, which lies beside its two slides; made once."""
+    truth = out / "truth.parquet"
     if not truth.exists():
-        say("Drawing a phantom slide of 4000 x 3000 px ...")
-        run("phantom", "make", slide, "--truth", truth, *PHANTOM)
-    return slide, truth
+        say("Drawing a phantom slide of 4000 x 3000 px in two stains ...")
+        run("phantom", "make", out / "phantom.tiff", "--truth", truth, *STAINS, *PHANTOM)
+    return truth
 
 
 def make_ihc(out: Path) -> Path:
@@ -92,12 +94,6 @@ def service(out: Path) -> Iterator[dict[str, Any]]:
         process.wait(60)
 
 
-def fitting_ihc(packages: tuple[ModelTold, ...]) -> list[ModelTold]:
-    """The packages for IHC; where there is none, one for H&E, to see it refuse."""
-    found = [package for package in packages if package.stain in ("ihc", "any")]
-    return found or [package for package in packages if package.stain == "he"][:1]
-
-
 def analyse(client: Client, out: Path, name: str, slide: SlideTold, package: ModelTold) -> Outcome:
     """What a package makes of a slide, brought to a folder."""
     say(f"{package.reference} on the {name} slide ...")
@@ -110,15 +106,13 @@ def analyse(client: Client, out: Path, name: str, slide: SlideTold, package: Mod
     return Outcome(name, package, job.state, scores(job), folder)
 
 
-def print_outcomes(outcomes: list[Outcome], packages: tuple[ModelTold, ...]) -> None:
+def print_outcomes(outcomes: list[Outcome]) -> None:
     """A table of scores, and where the pictures are."""
     console = Console(width=120, highlight=False)
     table = Table("slide", "package", "came to", "scores", title="Research use only. Not for diagnosis.")
     for outcome in outcomes:
         table.add_row(outcome.slide, outcome.package.reference, outcome.state, outcome.told)
     console.print(table)
-    if not any(package.stain in ("ihc", "any") for package in packages):
-        say("No package for IHC is installed yet: the real IHC image went to one for H&E, which is to refuse it.")
     for outcome in outcomes:
         if outcome.folder is not None:
             say(f"{outcome.package.reference} on the {outcome.slide} slide: {outcome.folder / 'overview.png'}")
@@ -127,11 +121,11 @@ def print_outcomes(outcomes: list[Outcome], packages: tuple[ModelTold, ...]) -> 
 def compare(outcomes: list[Outcome], truth: Path) -> None:
     """Hold what was found on the phantom against what is there."""
     for outcome in outcomes:
-        for name in ("cells.parquet", "points.parquet"):
-            found = outcome.folder / name if outcome.folder is not None else Path(name)
-            if outcome.slide.startswith("phantom") and outcome.folder is not None and found.exists():
-                say(f"{outcome.package.reference}, {name} against the phantom's truth:")
-                run("phantom", "compare", found, truth)
+        if outcome.folder is None or outcome.slide not in (HE, IHC):
+            continue
+        analysis = (outcome.package.analysis or outcome.package.name).removesuffix("-int8")
+        say(f"{outcome.package.reference} against the truth of the {outcome.slide} slide:")
+        run("phantom", "judge", outcome.folder, truth, "--analysis", analysis)
 
 
 def run(*arguments: object) -> None:

@@ -4,9 +4,27 @@ An error is for the caller: what was wrong, with the number, and what to do abou
 (one table in the service maps slugs to those), a patient's data or a server's path.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 Blame = Literal["user_error", "system_error"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One of the things that speak against working on a slide: what was measured, and what it was held against."""
+
+    slug: str
+    text: str
+    value: float | str | None = None
+    limit: float | str | None = None
+    forcible: bool = False
+    """True where a run may be forced in spite of it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
 
 class HistoserveError(Exception):
@@ -16,20 +34,22 @@ class HistoserveError(Exception):
     title: ClassVar[str] = "Something went wrong inside histoserve"
     blame: ClassVar[Blame] = "system_error"
 
-    def __init__(self, detail: str, remedy: str = "") -> None:
+    def __init__(self, detail: str, remedy: str = "", reasons: Sequence[Reason] = ()) -> None:
         super().__init__(f"{detail} {remedy}".strip())
         self.detail = detail
         self.remedy = remedy
+        self.reasons = tuple(reasons)
 
-    def as_problem(self) -> dict[str, str]:
-        """RFC 9457 members of this error, without a status."""
-        problem = {
+    def as_problem(self) -> dict[str, Any]:
+        """RFC 9457 members of this error, without a status; `reasons` where there are some."""
+        problem: dict[str, Any] = {
             "type": f"urn:histoserve:{self.slug}",
             "title": self.title,
             "detail": self.detail,
             "blame": self.blame,
         }
-        return problem | ({"remedy": self.remedy} if self.remedy else {})
+        problem |= {"remedy": self.remedy} if self.remedy else {}
+        return problem | ({"reasons": [reason.as_dict() for reason in self.reasons]} if self.reasons else {})
 
 
 class RefusedInputError(HistoserveError):
@@ -95,6 +115,34 @@ class NoTissueError(NotScorableError):
 
     slug = "no-tissue"
     title = "No tissue was found"
+
+
+class OutOfFocusError(NotScorableError):
+    """Most of the tissue is blurred."""
+
+    slug = "out-of-focus"
+    title = "The slide is out of focus"
+
+
+class LittleTissueError(NotScorableError):
+    """There is tissue, but too little for a number."""
+
+    slug = "little-tissue"
+    title = "There is too little tissue"
+
+
+class TooFewCellsError(NotScorableError):
+    """So few cells were found that no share of them can be defended."""
+
+    slug = "too-few-cells"
+    title = "Too few cells were found"
+
+
+class CellsNotSeparateError(NotScorableError):
+    """Most of a mask of cells is groups that cannot be told apart: what can is no sample of them."""
+
+    slug = "cells-not-separate"
+    title = "The cells are not separate"
 
 
 class PackageUnknownError(RefusedInputError):

@@ -3,12 +3,14 @@
 `model.json` in a package folder is one `Manifest`. Its JSON Schema is exported to `models/schema/` (`make schema`).
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.manifest_part import Colour, Digest, Name, Part, Positive, PositiveTriple, Triple, Version
-from models.measures_spec import AreasMeasure, CellsMeasure, Measure, PointsMeasure
+from models.manifest_part import Colour, Digest, Name, Part, PositiveTriple, Triple, Version
+from models.measures_spec import AreasMeasure, CellsMeasure, IhcCellsMeasure, Measure, TilesMeasure
+from models.stain_spec import StainSeen, StainStep
 
 SCHEMA_VERSION: Final = 1
 
@@ -21,27 +23,6 @@ Task = Literal[
     "detection",
 ]
 Stain = Literal["he", "ihc-dab", "any"]
-
-
-class MacenkoStep(Part):
-    """Macenko stain normalisation to a target (doi:10.1109/ISBI.2009.5193250), fitted once per slide."""
-
-    kind: Literal["macenko"] = "macenko"
-    stain_matrix: tuple[Triple, Triple]
-    """Unit optical-density vectors of hematoxylin and eosin of the target."""
-    max_concentrations: tuple[Positive, Positive]
-    """99th percentiles of the target's concentrations."""
-
-
-class ReinhardStep(Part):
-    """Reinhard colour transfer in CIELAB (doi:10.1109/38.946629), fitted once per slide."""
-
-    kind: Literal["reinhard"] = "reinhard"
-    mean: Triple
-    std: PositiveTriple
-
-
-StainStep = Annotated[MacenkoStep | ReinhardStep, Field(discriminator="kind")]
 
 
 class InputSpec(Part):
@@ -80,6 +61,12 @@ class GridSpec(Part):
     batch: Annotated[int, Field(ge=1, le=256)] = 1
     fixed_tile: bool = False
     """True where the network runs at `tile_px + 2 * halo_px` only."""
+    placement: Literal["grid", "clamped"] = "grid"
+    """`grid`: tiles begin a halo outside of the frame, white there, and tissue alone is computed.
+
+    `clamped`, as DeepLIIF lays them: from the frame's corner on, every `tile_px`, the last ones moved back to its end,
+    nothing dropped at its edges; where two could keep a pixel the later one does. A frame shorter than a tile is
+    mirrored. All of it is computed, tissue or not; areas stay those of tissue."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -87,6 +74,8 @@ class GridSpec(Part):
             raise ValueError(f"mpp {self.mpp} is outside of its own range {self.mpp_min}..{self.mpp_max}")
         if self.tile_px % self.align_px or self.halo_px % self.align_px:
             raise ValueError(f"tile_px and halo_px must be multiples of align_px {self.align_px}")
+        if self.placement == "clamped" and (self.align_px != 1 or not self.fixed_tile):
+            raise ValueError("clamped tiles end where the frame does: they take align_px 1 and a fixed_tile")
         return self
 
 
@@ -114,6 +103,14 @@ class OutputSpec(Part):
     classes: tuple[ClassSpec, ...] = ()
     keep_probabilities: bool = False
     """Store the probabilities of all channels (8 bit) beside the class map."""
+    cut_off: bool = False
+    """Bytes of an image are cut off, not rounded, as DeepLIIF makes them."""
+    empty: Colour | None = None
+    """What an image shows where a tile is empty, its brightness all but the same (DeepLIIF's rule): such tiles are not
+    run through the network. All outputs have one, or none has."""
+    virtual: Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,120}$")] | None = None
+    """What it shows without its having been measured ("Ki-67 (virtual stain)"): every file and picture of it is marked.
+    None where it shows what is on the slide."""
 
     @model_validator(mode="after")
     def _classes_match(self) -> Self:
@@ -123,6 +120,8 @@ class OutputSpec(Part):
             raise ValueError(f"image output {self.name} must have 3 channels, not {self.channels}")
         if self.kind == "heat" and self.channels != 1:
             raise ValueError(f"heat output {self.name} must have 1 channel, not {self.channels}")
+        if self.kind != "image" and (self.cut_off or self.empty is not None):
+            raise ValueError(f"cut_off and empty are for images; output {self.name} is none")
         return self
 
 
@@ -132,40 +131,6 @@ class StatisticsSpec(Part):
     length: Annotated[int, Field(ge=1)]
     sample_tiles: Annotated[int, Field(ge=1, le=256)] = 16
     sample_px: Annotated[int, Field(ge=32, le=2048)] = 256
-
-
-ColourStatistic = Literal[
-    "density_red",
-    "density_green",
-    "density_blue",
-    "hematoxylin_hue",
-    "eosin_hue",
-    "hematoxylin_strength",
-    "eosin_strength",
-]
-
-
-class SeenRange(Part):
-    """From where to where a statistic of the training images' colours goes, somewhat widened."""
-
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"a range from {self.low} to {self.high} is the wrong way round")
-        return self
-
-
-class StainSeen(Part):
-    """How the training images were stained: a slide that looks otherwise gets a warning (`models.seen`)."""
-
-    images: Annotated[int, Field(ge=1)]
-    """So many were looked at."""
-    mpp: Annotated[float, Field(gt=0, le=100)]
-    """At this resolution: small dark things fade in coarser pixels."""
-    ranges: Annotated[dict[ColourStatistic, SeenRange], Field(min_length=1)]
 
 
 Role = Literal["network", "calibrator", "golden-input", "golden-output", "golden-statistics", "card", "other"]
@@ -221,6 +186,8 @@ class Manifest(Part):
     input: InputSpec
     outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1)]
     measures: tuple[Measure, ...] = ()
+    min_tissue_mm2: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """Slides and regions with less analysed tissue are not scored; None is the rule for its measures."""
     seen: StainSeen | None = None
     statistics: StatisticsSpec | None = None
     golden: GoldenSpec = GoldenSpec()
@@ -243,6 +210,8 @@ class Manifest(Part):
             raise ValueError(
                 "resize_px is for tile classification without a halo: elsewhere pixels would lose their place"
             )
+        if len({output.empty is None for output in self.outputs}) > 1:
+            raise ValueError("an empty tile needs the colour of every output, or of none")
         for output in self.outputs:
             self._fits_grid(output)
         for measure in self.measures:
@@ -260,11 +229,17 @@ class Manifest(Part):
             raise ValueError(f"output {output.name}: stride {output.stride_px} does not divide align_px")
         if output.inset_px > self.grid.halo_px or output.inset_px % output.stride_px:
             raise ValueError(f"output {output.name}: inset {output.inset_px} must be <= halo and on its stride grid")
+        if output.inset_px and self.grid.placement == "clamped":
+            raise ValueError(f"output {output.name}: clamped tiles keep their edges: inset_px must be 0")
 
-    def _can_measure(self, measure: CellsMeasure | AreasMeasure | PointsMeasure) -> None:
+    def _can_measure(self, measure: Measure) -> None:
         output = next((o for o in self.outputs if o.name == measure.output), None)
         if output is None:
             raise ValueError(f"a measure names the unknown output {measure.output}")
+        if isinstance(measure, IhcCellsMeasure):
+            self._are_images([name for name in (measure.output, measure.marker) if name is not None])
+        if isinstance(measure, TilesMeasure):
+            self._are_tiles(measure, output)
         named: tuple[str | None, ...] = ()
         if isinstance(measure, CellsMeasure):
             named = (measure.interior,)
@@ -273,6 +248,23 @@ class Manifest(Part):
         for name in named:
             if name is not None and name not in {c.name for c in output.classes}:
                 raise ValueError(f"a measure names the unknown class {name}")
+
+    def _are_tiles(self, measure: TilesMeasure, output: OutputSpec) -> None:
+        if self.task != "tile-classification" or output.kind == "image":
+            raise ValueError(f"a measure of tiles is for classes or heat of a tile classifier, not for {output.name}")
+        if (measure.label is None) != (output.kind == "classes"):
+            raise ValueError("a measure of tiles has a label for a heat map, and none for a map of classes")
+
+    def _are_images(self, names: Sequence[str]) -> None:
+        """The maps that cells of IHC are found and measured on: images of the network, of one size."""
+        outputs = {output.name: output for output in self.outputs}
+        for name in names:
+            if name not in outputs:
+                raise ValueError(f"a measure names the unknown output {name}")
+            if outputs[name].kind != "image":
+                raise ValueError(f"a measure of IHC cells needs {name} to be an image, not {outputs[name].kind}")
+        if len({outputs[name].stride_px for name in names}) > 1:
+            raise ValueError("mask and marker of a measure differ in stride_px")
 
     @property
     def reference(self) -> str:

@@ -2,10 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import onnx
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 20
 IR_VERSION = 10
@@ -28,6 +31,9 @@ def export_onnx(
         Inputs in order; the first is the image, of which `spatial_axes` are height and width. Its batch must be 2 or
         more and its sides different, or the exporter takes them for constants.
     """
+    # Not at the top: the networks of `models.nets` can be run where nothing but torch is.
+    import onnx
+
     image: dict[int, object] = {0: torch.export.Dim("batch", min=1, max=4096)}
     if dynamic_size:
         image |= {
@@ -59,7 +65,7 @@ def export_onnx(
     return data
 
 
-def _name_dimensions(model: onnx.ModelProto, spatial_axes: tuple[int, int], dynamic_size: bool) -> None:
+def _name_dimensions(model: "onnx.ModelProto", spatial_axes: tuple[int, int], dynamic_size: bool) -> None:
     """Give the image's symbolic dimensions the names the runtimes fix them by."""
     dimensions = model.graph.input[0].type.tensor_type.shape.dim
     names = {0: "batch"} | ({spatial_axes[0]: "height", spatial_axes[1]: "width"} if dynamic_size else {})
@@ -71,7 +77,7 @@ def _name_dimensions(model: onnx.ModelProto, spatial_axes: tuple[int, int], dyna
     del model.graph.value_info[:]
 
 
-def _forget_history(model: onnx.ModelProto) -> None:
+def _forget_history(model: "onnx.ModelProto") -> None:
     """Drop stack traces and paths the exporter leaves in the file: bytes depend on the network alone."""
     model.producer_version = ""
     del model.metadata_props[:]

@@ -12,45 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from models.errors import ParametersInvalidError
 from models.manifest import Manifest
-from models.measures_spec import AreasMeasure, CellsMeasure, PointsMeasure
+from models.measures_spec import CellsMeasure, IhcCellsMeasure, Measure, PointsMeasure
+from models.tunables import CASCADES, Tunable, tunables_of
 
-Parameters = dict[str, bool | int | float]
+Parameters = dict[str, bool | int | float | None]
 """Canonical: only what differs from the package's own numbers, sorted by name. Nothing set is `{}`."""
 
 FORCE = "force"
-MAX_AREA_UM2 = 1e5
-"""No cell is larger; a component is held in memory up to the largest area that counts."""
-MAX_DISTANCE_UM = 1e3
-
-
-class _Tunable(NamedTuple):
-    """A number of a measure that a caller may set."""
-
-    title: str
-    description: str
-    most: float | None = None
-    """Above the bound of the manifest's own field; a package's own number may lie above it."""
-
-
-CELLS = {
-    "min_area_um2": _Tunable(
-        "Smallest cell", "um2; smaller ones are not counted. Not above max_area_um2.", MAX_AREA_UM2
-    ),
-    "max_area_um2": _Tunable("Largest cell", "um2; larger ones are not counted.", MAX_AREA_UM2),
-    "grow_px": _Tunable("Growth", "px of the map; how far a cell is grown to give back its rim."),
-}
-POINTS = {
-    "component_threshold": _Tunable("Component threshold", "Probability above which pixels belong to a detection."),
-    "detection_threshold": _Tunable("Detection threshold", "Probability that a detection reaches at its peak."),
-    "min_distance_um": _Tunable(
-        "Smallest distance", "um; of two detections that are nearer the stronger one stays.", MAX_DISTANCE_UM
-    ),
-}
-HOTSPOTS = {"hotspots": _Tunable("Hotspots", "So many are told at most.")}
-GRADES = {
-    "theta1": _Tunable("Threshold of grade 1", "Grade 1 up to this proliferation score. Not above theta2."),
-    "theta2": _Tunable("Threshold of grade 2", "Grade 2 up to this proliferation score, 3 above."),
-}
+FORCE_TEXT = "Run in spite of a wrong stain, a blurred slide or too little tissue; the result says so, and by whom."
+CASCADE = "cascade"
 
 
 class _Slot(NamedTuple):
@@ -59,7 +29,7 @@ class _Slot(NamedTuple):
     measure: int
     """Its place in the manifest."""
     field: str
-    tunable: _Tunable
+    tunable: Tunable
 
 
 def measure_stems(manifest: Manifest) -> tuple[str, ...]:
@@ -71,6 +41,14 @@ def measure_stems(manifest: Manifest) -> tuple[str, ...]:
 def parameters_schema(manifest: Manifest) -> dict[str, Any]:
     """The JSON Schema (2020-12) of what a caller may set for a package, with the package's numbers as defaults."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_model(manifest).model_json_schema()}
+
+
+def has_cascade(manifest: Manifest) -> bool:
+    """True where a package may run as a cascade: all it measures are points that have a rule for it."""
+    measures = manifest.measures
+    return bool(measures) and all(
+        isinstance(measure, PointsMeasure) and measure.cascade_threshold is not None for measure in measures
+    )
 
 
 def read_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -123,6 +101,11 @@ def apply_parameters(manifest: Manifest, parameters: Parameters) -> Manifest:
     return manifest.model_copy(update={"measures": tuple(measures)})
 
 
+def measure_parameters(manifest: Manifest) -> frozenset[str]:
+    """The names of those that say how maps are measured: they can be changed without inference."""
+    return frozenset(name for name, slot in _slots(manifest).items() if slot.field not in CASCADES)
+
+
 def parameters_in_effect(manifest: Manifest, parameters: Parameters) -> Parameters:
     """Every parameter of the package with the value it has once `parameters` are set."""
     defaults = {name: field.default for name, field in _model(manifest).model_fields.items()}
@@ -133,7 +116,10 @@ def _model(manifest: Manifest) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: _field(manifest.measures[slot.measure], slot) for name, slot in _slots(manifest).items()
     }
-    forced = Field(False, title="Force", description="Run in spite of a wrong stain; the result says so.", strict=True)
+    if has_cascade(manifest):
+        said = "Let the network compute only where a dark disc is; faster, and may miss detections of the whole map."
+        fields[CASCADE] = (bool, Field(False, title="Cascade", description=said, strict=True))
+    forced = Field(False, title="Force", description=FORCE_TEXT, strict=True)
     return create_model(
         "Parameters",
         __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, title=f"{manifest.reference}"),
@@ -141,10 +127,10 @@ def _model(manifest: Manifest) -> type[BaseModel]:
     )
 
 
-def _field(measure: CellsMeasure | AreasMeasure | PointsMeasure, slot: _Slot) -> tuple[Any, Any]:
+def _field(measure: Measure, slot: _Slot) -> tuple[Any, Any]:
     own, default = type(measure).model_fields[slot.field], getattr(measure, slot.field)
     bounds, annotation = list(own.metadata), own.annotation
-    if type(None) in get_args(annotation):
+    if type(None) in get_args(annotation) and not slot.tunable.can_be_nothing:
         # What a package leaves away is no parameter of it, so none of its parameters can be nothing.
         annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
     if slot.tunable.most is not None:
@@ -162,17 +148,10 @@ def _named_slots(manifest: Manifest) -> Iterator[tuple[str, _Slot]]:
     for index, (stem, measure) in enumerate(zip(measure_stems(manifest), manifest.measures, strict=True)):
         # A stem shows in a name only where the package has two of a kind.
         prefix = f"{stem.replace('-', '_')}_" if kinds.count(measure.kind) > 1 else ""
-        for field, tunable in _tunables(measure).items():
+        for field, tunable in tunables_of(measure).items():
+            if field in CASCADES and not has_cascade(manifest):
+                continue
             yield prefix + field, _Slot(index, field, tunable)
-
-
-def _tunables(measure: CellsMeasure | AreasMeasure | PointsMeasure) -> dict[str, _Tunable]:
-    if isinstance(measure, CellsMeasure):
-        return CELLS
-    if isinstance(measure, AreasMeasure):
-        return {}
-    hotspots = {} if measure.hotspot_mm2 is None else HOTSPOTS
-    return POINTS | hotspots | ({} if measure.theta1 is None else GRADES)
 
 
 def _whole(value: object) -> object:
@@ -185,6 +164,11 @@ def _check_order(manifest: Manifest) -> None:
         if isinstance(measure, PointsMeasure) and (measure.theta1 or 0) > (measure.theta2 or 0):
             raise ParametersInvalidError(
                 f"theta1 ({measure.theta1:g}) is above theta2 ({measure.theta2:g}).", "Set theta1 below theta2."
+            )
+        if isinstance(measure, IhcCellsMeasure) and measure.moderate_dab > measure.strong_dab:
+            raise ParametersInvalidError(
+                f"moderate_dab ({measure.moderate_dab:g}) is above strong_dab ({measure.strong_dab:g}).",
+                "Set moderate_dab below strong_dab.",
             )
         if isinstance(measure, CellsMeasure) and measure.min_area_um2 > measure.max_area_um2:
             raise ParametersInvalidError(
@@ -213,6 +197,9 @@ def _allowed(field: Mapping[str, Any]) -> str:
         "maximum": "at most {:g}",
         "exclusiveMaximum": "less than {:g}",
     }
-    bounds = [text.format(field[key]) for key, text in words.items() if key in field]
-    kind = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}[field["type"]]
-    return ", ".join([kind, *bounds])
+    kinds = {"boolean": "true or false", "integer": "a whole number", "number": "a number", "null": "null"}
+    forms = [
+        ", ".join([kinds[form["type"]], *(text.format(form[key]) for key, text in words.items() if key in form)])
+        for form in field.get("anyOf", (field,))
+    ]
+    return "; or ".join(forms)

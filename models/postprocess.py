@@ -44,5 +44,9 @@ def probability_bytes(raw: Raw, output: OutputSpec) -> Stored:
 
 
 def image_bytes(raw: Raw, output: OutputSpec) -> Stored:
-    """An RGB image as bytes, uint8 (3, h, w); the raw range is -1..1 for `tanh`, else 0..1."""
-    return np.rint(np.clip(probabilities(raw, output), 0, 1) * 255).astype(np.uint8)
+    """An RGB image as bytes, uint8 (3, h, w); the raw range is -1..1 for `tanh`, else 0..1.
+
+    Rounded, or cut off where the output says so.
+    """
+    scaled = np.clip(probabilities(raw, output), 0, 1) * 255
+    return (scaled if output.cut_off else np.rint(scaled)).astype(np.uint8)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.colour import optical_density
-from models.manifest import ColourStatistic, SeenRange, StainSeen
 from models.stain import MIN_PIXELS, TISSUE_DENSITY, find_stains
+from models.stain_spec import ColourStatistic, SeenRange, StainSeen
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.colour import DENSITY_OF_BYTE, Floats, from_density, from_lab, optical_density, to_lab
-from models.manifest import MacenkoStep, ReinhardStep
+from models.stain_spec import MacenkoStep, ReinhardStep
 
 Tile = NDArray[np.uint8]
 

@@ -35,6 +35,12 @@ class Caller:
     key_id: str
     tenant: str
     scopes: tuple[Scope, ...]
+    name: str = ""
+
+    @property
+    def told(self) -> str:
+        """Name and id of the key, for people."""
+        return f"{self.name} ({self.key_id})" if self.name else self.key_id
 
 
 bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer hs.…`")
@@ -74,7 +80,7 @@ def check_caller(connection: sa.Connection, sent: HTTPAuthorizationCredentials |
             f"This needs the scope {scope!r}; the key has {', '.join(key.scopes) or 'none'}.",
             "Ask for a key with this scope.",
         )
-    return Caller(key.id, key.tenant, key.scopes)
+    return Caller(key.id, key.tenant, key.scopes, key.name)
 
 
 Reader = Annotated[Caller, Depends(caller_with("read"))]

@@ -14,7 +14,7 @@ from service.guard import Guard
 from service.health import PackageWatch
 from service.metrics import CountRequests, Metrics
 from service.problems import add_problem_handlers
-from service.routes import admin, batches, events, health, jobs, models, results, slides, uploads
+from service.routes import admin, batches, events, health, jobs, models, rescoring, results, slides, uploads
 from service.strict import refuse_unknown_query
 from service.uploads.sweep import open_desk
 from workers.contract.settings import Settings
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.metrics, app.state.packages = Metrics(), PackageWatch()
     app.state.streams = events.OpenStreams()
-    for module in (uploads, slides, models, jobs, batches, events, results, admin, health):
+    for module in (uploads, slides, models, jobs, batches, events, results, rescoring, admin, health):
         app.include_router(module.router)
     app.add_middleware(Guard)
     app.add_middleware(CountRequests, metrics=app.state.metrics)

@@ -106,6 +106,7 @@ def _tell(error: HistoserveError, as_json: bool) -> None:
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]{error.title}[/] ({error.slug})", style=None)
-    console.print(error.detail, markup=False)
+    for text in [reason.text for reason in error.reasons] or [error.detail]:
+        console.print(text, markup=False)
     if error.remedy:
         console.print(error.remedy, markup=False, style="green")

@@ -5,10 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.errors import RefusedInputError, WrongStainError
+from models.errors import Reason, RefusedInputError, WrongStainError
 from models.manifest import Manifest
-from models.parameters import read_parameters
+from models.parameters import FORCE, read_parameters
 from models.registry import find_analysis, resolve
+from service.access import Caller, entry_of
 from service.deployment import Deployment
 from service.wire import (
     AttemptTold,
@@ -23,8 +24,12 @@ from service.wire import (
 from workers.contract.errors import StateConflictError
 from workers.contract.orders import JobOrder
 from workers.ledger import clock
+from workers.ledger.audit import add_entries
 from workers.ledger.jobs import AttemptRow, JobRow, NewJob, create_job, list_attempts, queue_position
 from workers.ledger.slides import SlideRow, get_slide
+
+KINDS = {"ihc": "ihc-dab"}
+"""What a slide's stated stain is called in manifests, where that is another word."""
 
 
 class AnalysisUnclearError(RefusedInputError):
@@ -35,7 +40,7 @@ class AnalysisUnclearError(RefusedInputError):
 
 
 def place_job(
-    connection: sa.Connection, deployment: Deployment, tenant: str, sent: JobSent, batch_id: str | None = None
+    connection: sa.Connection, deployment: Deployment, caller: Caller, sent: JobSent, batch_id: str | None = None
 ) -> JobRow:
     """A new job for what was sent.
 
@@ -45,10 +50,17 @@ def place_job(
         What was sent cannot be done; nothing was written.
     """
     manifest = _manifest(sent)
-    slide = get_slide(connection, tenant, sent.slide_id)
+    slide = get_slide(connection, caller.tenant, sent.slide_id)
     parameters = read_parameters(manifest, sent.parameters)
-    order = JobOrder(package=manifest.reference, parameters=parameters, regions=sent.regions, mpp=slide.mpp)
-    _check_slide(slide, manifest, forced=bool(parameters.get("force")))
+    forced = bool(parameters.get(FORCE))
+    _check_slide(slide, manifest, forced=forced)
+    order = JobOrder(
+        package=manifest.reference,
+        parameters=parameters,
+        regions=sent.regions,
+        mpp=slide.mpp,
+        forced_by=caller.told if forced else None,
+    )
     new = NewJob(
         slide_id=slide.id,
         package=manifest.reference,
@@ -59,11 +71,14 @@ def place_job(
         due_at=None if sent.due_at is None else sent.due_at.astimezone(UTC).timestamp(),
         batch_id=batch_id,
     )
-    return create_job(connection, tenant, new, deployment.settings.max_queued_jobs)
+    job = create_job(connection, caller.tenant, new, deployment.settings.max_queued_jobs)
+    if forced:
+        add_entries(connection, [entry_of(caller, "job.force", job.id, 202)])
+    return job
 
 
-def repeat_job(connection: sa.Connection, deployment: Deployment, job: JobRow) -> JobRow:
-    """A new job that asks the same as one that failed or was cancelled.
+def repeat_job(connection: sa.Connection, deployment: Deployment, caller: Caller, job: JobRow) -> JobRow:
+    """A new job that asks the same as one that failed or was cancelled; who repeats a forced one forces it.
 
     Raises
     ------
@@ -73,17 +88,21 @@ def repeat_job(connection: sa.Connection, deployment: Deployment, job: JobRow) -
     if job.state not in ("failed", "cancelled"):
         raise StateConflictError(f"The job {job.id} is {job.state}.", "Only what failed or was cancelled is retried.")
     get_slide(connection, job.tenant, job.slide_id)
+    forced = bool(job.order["parameters"].get(FORCE))
     new = NewJob(
         slide_id=job.slide_id,
         package=job.package,
-        order=job.order,
+        order=job.order | ({"forced_by": caller.told} if forced else {}),
         analysis=job.analysis,
         priority=job.priority,
         ids=job.ids,
         due_at=job.due_at,
         retry_of=job.id,
     )
-    return create_job(connection, job.tenant, new, deployment.settings.max_queued_jobs)
+    repeated = create_job(connection, job.tenant, new, deployment.settings.max_queued_jobs)
+    if forced:
+        add_entries(connection, [entry_of(caller, "job.force", repeated.id, 202)])
+    return repeated
 
 
 def tell_job(connection: sa.Connection, job: JobRow) -> JobTold:
@@ -95,6 +114,7 @@ def tell_job(connection: sa.Connection, job: JobRow) -> JobTold:
         slide_id=job.slide_id,
         batch_id=job.batch_id,
         retry_of=job.retry_of,
+        rescore_of=job.order.get("rescore_of"),
         model=job.package,
         analysis=job.analysis,
         parameters=job.order["parameters"],
@@ -129,10 +149,12 @@ def _manifest(sent: JobSent) -> Manifest:
 def _check_slide(slide: SlideRow, manifest: Manifest, *, forced: bool) -> None:
     if slide.state == "refused":
         raise StateConflictError(f"The slide {slide.id} was refused.", "Its `problem` says why and what to do.")
-    if slide.stain is not None and manifest.stain not in ("any", slide.stain) and not forced:
+    if slide.stain is not None and manifest.stain not in ("any", KINDS.get(slide.stain, slide.stain)) and not forced:
+        text = f"The slide was registered as {slide.stain}; {manifest.reference} is for {manifest.stain}."
         raise WrongStainError(
-            f"The slide was registered as {slide.stain}; {manifest.reference} is for {manifest.stain}.",
+            text,
             "Use a package for this stain, or set the parameter `force`; the result will say that it was forced.",
+            [Reason(WrongStainError.slug, text, slide.stain, manifest.stain, forcible=True)],
         )
 
 

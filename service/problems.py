@@ -29,6 +29,7 @@ STATUS: Mapping[str, int] = {
     "result-not-ready": 404,
     "no-result": 404,
     "state-conflict": 409,
+    "not-rescorable": 409,
     "offset-conflict": 409,
     "request-timeout": 408,
     "gone": 410,

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StainStep, StatisticsSpec
+from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Role, StatisticsSpec
 from models.nets.frozen_norm import Calibrator, export_frozen
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, write_package
 from models.preprocess import to_input
 from models.registry import MANIFEST_NAME, Package, read_package
+from models.stain_spec import StainStep
 from tests.networks_made import (
     Blur,
     Classifier,

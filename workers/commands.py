@@ -1,5 +1,7 @@
 """`histoserve run`: the engine without the service. Same code, same bytes."""
 
+import getpass
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,16 +26,24 @@ def run(
     package: Annotated[str | None, Option("--package", help="NAME, NAME@VERSION or a package's folder.")] = None,
     analysis: Annotated[str | None, Option("--analysis", help="The newest package that serves an analysis.")] = None,
     mpp: Annotated[float | None, Option("--mpp", help="um per level-0 pixel; overrides the slide's.")] = None,
-    provider: Annotated[str, Option("--provider", help="onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, …")] = "auto",
+    provider: Annotated[str, Option("--provider", help="onnxruntime-cpu, openvino-cpu, …, or fastest")] = "auto",
     tile: Annotated[int | None, Option("--tile", min=8, max=8192, help="Tile side in px, where possible.")] = None,
     batch: Annotated[int | None, Option("--batch", min=1, max=256, help="Tiles per batch.")] = None,
     readers: Annotated[int, Option("--readers", min=1, max=64, help="Reader threads.")] = 2,
     threads: Annotated[int | None, Option("--threads", min=1, help="Threads of the network's runtime.")] = None,
     force: Annotated[bool, Option("--force", help="The same as --set force=true.")] = False,
+    forced_by: Annotated[str | None, Option("--forced-by", help="Who answers for --force; you, if not given.")] = None,
     settings: Annotated[
         list[str] | None, Option("--set", help="NAME=VALUE: a number of the package; may be repeated.")
     ] = None,
     regions: Annotated[Path | None, Option("--regions", help="GeoJSON polygons in level-0 px to look at.")] = None,
+    dzi: Annotated[
+        bool | None,
+        Option("--dzi/--no-dzi", help="Images as Deep Zoom images too; by default the one of a virtual slide."),
+    ] = None,
+    outputs: Annotated[
+        str | None, Option("--outputs", help="Maps to keep, as seg,marker; those that are measured are always kept.")
+    ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Throw away another run's work in --out.")] = False,
     as_json: Annotated[bool, Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
@@ -49,6 +59,9 @@ def run(
 
         histoserve run slide.svs --package nuclei --out out --regions tumour.geojson --set min_area_um2=12
 
+    A slide of another stain, a blurred one, or one with hardly any tissue gets no numbers, but all the reasons (exit
+    3). --force overrules them; the result says so, and by whom.
+
     A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result
     has the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
     """
@@ -58,7 +71,7 @@ def run(
 
     request = RunRequest(
         slide=slide,
-        package=_choose_package(package, analysis),
+        package=choose_package(package, analysis),
         out=out,
         mpp=mpp,
         provider=provider,
@@ -66,9 +79,12 @@ def run(
         batch=batch,
         readers=readers,
         threads=threads,
+        dzi=dzi,
         overwrite=overwrite,
+        forced_by=forced_by or _own_name(),
         parameters=read_settings(settings or []) | ({FORCE: True} if force else {}),
         regions=None if regions is None else read_regions(read_geojson(regions)),
+        outputs=None if outputs is None else tuple(name.strip() for name in outputs.split(",") if name.strip()),
     )
     with stop_on_signals() as stop, console_report(sys.stderr) as report:
         result = run_slide(request, report, stop)
@@ -78,7 +94,16 @@ def run(
         _print_result(result, out)
 
 
-def _choose_package(package: str | None, analysis: str | None) -> str:
+def _own_name() -> str:
+    """The user of this machine; their number where they have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def choose_package(package: str | None, analysis: str | None) -> str:
+    """The reference of what was asked for: a package, or the newest one that serves an analysis."""
     if (package is None) == (analysis is None):
         raise RefusedInputError(
             "Give either --package or --analysis.", "`histoserve models list` shows what is installed."
@@ -95,6 +120,9 @@ def _print_result(result: Result, out: Path) -> None:
     table = Table(title=f"{result.package.reference} on {result.package.provider}", show_header=False)
     for name, value in _flat(result.scores):
         table.add_row(name, value)
+    if result.forced is not None:
+        slugs = ", ".join(reason.slug for reason in result.forced.reasons)
+        table.add_row("forced", f"by {result.forced.by}, in spite of {slugs}", style="bold red")
     table.add_row("tissue", f"{result.plan.tissue_mm2:.3f} mm2")
     table.add_row("tiles", f"{result.plan.tiles_done} of {result.plan.tiles_planned}")
     table.add_row("seconds", f"{result.seconds['total']:.1f}")

@@ -6,7 +6,8 @@ Three grids, all anchored at the frame's origin:
 * *shards* (`shard_px`, about 2048 px) are the files of the output maps; a band owns whole shards, so that two workers
   never share a file;
 * *tiles* (`tile_px`, the network's choice) are cut by the shards; each keeps its part of the tissue and is read with
-  a halo around it, always at the same size and always on the network's stride grid.
+  a halo around it, always at the same size and always on the network's stride grid. Clamped tiles do not begin a halo
+  outside of the frame: they lie from its corner on and are moved back to its end, and all that is analysed is in them.
 
 The kept boxes partition the tissue: each tissue pixel is kept by exactly one tile.
 """
@@ -19,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import GridSpec, OutputSpec
+from workers.clamped import Span, clamped_spans
 from workers.geometry import Box, Frame, round_up
 
 SHARD_PX = 2048
 CELL_PX = 128
 MIN_SHARD_MAP_PX = 64
 """A shard of a coarse map holds at least this many map pixels on a side: no millions of tiny files."""
+CLAMPED_SHARD_PX = 3072
+"""Clamped tiles do not end where shards do and are computed anew for each shard they meet: fewer in larger shards."""
 BAND_SHARDS = 1
 """A band holds at most the tissue of this many full shards: one, or several sparse ones."""
 
@@ -60,6 +64,8 @@ class Grid:
     origin_x: int = 0
     origin_y: int = 0
     """Where the tile grid begins; results do not depend on it."""
+    is_clamped: bool = False
+    """Tiles lie from the frame's corner on, the last ones moved back to its end; the origin plays no part."""
 
     @property
     def read_px(self) -> int:
@@ -74,14 +80,21 @@ class Plan:
     frame: Frame
     grid: Grid
     cells: NDArray[np.bool_]
-    """Tissue cells that are analysed, (rows, columns)."""
+    """Cells that are computed, (rows, columns): those of tissue, or all where tiles are clamped."""
     bands: tuple[Band, ...]
     tissue: NDArray[np.bool_]
     """All tissue cells of the slide: what is fitted once per slide is fitted on these, whatever is analysed."""
+    analysed: NDArray[np.bool_]
+    """Tissue cells that areas are of: those that are computed, and what a cascade spared the network."""
 
     @property
     def tissue_px(self) -> int:
-        """Tissue pixels over all bands."""
+        """Tissue pixels that are analysed."""
+        return _count_tissue(self, aligned_box(self.frame, self.grid.align_px), self.analysed)
+
+    @property
+    def computed_px(self) -> int:
+        """Of these, the pixels that are computed: over all bands."""
         return sum(band.tissue_px for band in self.bands)
 
     def shard_box(self, column: int, row: int) -> Box:
@@ -91,14 +104,27 @@ class Plan:
 
     def shard_tiles(self, column: int, row: int) -> Iterator[Tile]:
         """The tiles of one shard, row by row."""
-        shard = self.shard_box(column, row)
-        grid = self.grid
-        for y in _grid_starts(shard.y, shard.bottom, grid.tile_px, grid.origin_y):
-            for x in _grid_starts(shard.x, shard.right, grid.tile_px, grid.origin_x):
-                square = Box(x, y, grid.tile_px, grid.tile_px)
+        shard, side = self.shard_box(column, row), self.grid.read_px
+        for down in self._spans(1, shard.y, shard.bottom):
+            for along in self._spans(0, shard.x, shard.right):
+                square = Box(along.first, down.first, along.stop - along.first, down.stop - down.first)
                 keep = self.tissue_bounds(square.intersect(shard))
                 if not keep.is_empty:
-                    yield Tile(read=square.grow(grid.halo_px), keep=keep)
+                    yield Tile(read=Box(along.start, down.start, side, side), keep=keep)
+
+    def tile_lines(self, axis: int, start: int, stop: int) -> list[int]:
+        """Columns (axis 0) or rows (axis 1) strictly inside [start, stop) at which what a tile keeps begins."""
+        return [span.first for span in self._spans(axis, start, stop) if span.first > start]
+
+    def _spans(self, axis: int, start: int, stop: int) -> list[Span]:
+        """Tiles along an axis that keep something of [start, stop)."""
+        grid = self.grid
+        if grid.is_clamped:
+            length = (self.frame.width_px, self.frame.height_px)[axis]
+            spans = clamped_spans(length, grid.read_px, grid.halo_px)
+            return [span for span in spans if span.first < stop and start < span.stop]
+        places = _grid_starts(start, stop, grid.tile_px, (grid.origin_x, grid.origin_y)[axis])
+        return [Span(place - grid.halo_px, place, place + grid.tile_px) for place in places]
 
     def band_tiles(self, band: Band) -> Iterator[tuple[tuple[int, int], Tile]]:
         """((shard column, shard row), tile) of a band, shard by shard."""
@@ -112,7 +138,7 @@ class Plan:
 
     def tissue_bounds(self, box: Box) -> Box:
         """The smallest part of `box` that holds all its tissue; empty where it holds none."""
-        rows, columns, cells = self._cells_of(box)
+        rows, columns, cells = self._cells_of(box, self.cells)
         if not cells.any():
             return Box(box.x, box.y, 0, 0)
         hit_rows, hit_columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
@@ -123,20 +149,20 @@ class Plan:
 
     def is_all_tissue(self, box: Box) -> bool:
         """True where every pixel of the box is tissue."""
-        return bool(self._cells_of(box)[2].all())
+        return bool(self._cells_of(box, self.cells)[2].all())
 
     def tissue_pixels(self, box: Box, stride_px: int = 1) -> NDArray[np.bool_]:
         """Which map pixels of `box` are tissue, (box.height / stride, box.width / stride)."""
-        rows, columns, cells = self._cells_of(box)
+        rows, columns, cells = self._cells_of(box, self.cells)
         side = self.grid.cell_px
         ys = (np.arange(box.y, box.bottom, stride_px) // side) - rows
         xs = (np.arange(box.x, box.right, stride_px) // side) - columns
         return cells[np.ix_(ys, xs)]
 
-    def _cells_of(self, box: Box) -> tuple[int, int, NDArray[np.bool_]]:
+    def _cells_of(self, box: Box, cells: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
         side = self.grid.cell_px
         top, left = box.y // side, box.x // side
-        return top, left, self.cells[top : -(-box.bottom // side), left : -(-box.right // side)]
+        return top, left, cells[top : -(-box.bottom // side), left : -(-box.right // side)]
 
 
 def aligned_box(frame: Frame, align_px: int) -> Box:
@@ -158,12 +184,15 @@ def choose_grid(spec: GridSpec, outputs: tuple[OutputSpec, ...], tile_px: int | 
     if spec.fixed_tile and tile != spec.tile_px:
         raise ValueError(f"this network runs with tiles of {spec.tile_px} px only, not {tile}")
     coarsest = max(output.stride_px for output in outputs)
+    is_clamped = spec.placement == "clamped"
+    shard = round_up(max(SHARD_PX, MIN_SHARD_MAP_PX * coarsest), spec.align_px)
     return Grid(
         tile_px=tile,
         halo_px=spec.halo_px,
         align_px=spec.align_px,
         cell_px=round_up(CELL_PX, spec.align_px),
-        shard_px=round_up(max(SHARD_PX, MIN_SHARD_MAP_PX * coarsest), spec.align_px),
+        shard_px=round_up(CLAMPED_SHARD_PX, tile) if is_clamped else shard,
+        is_clamped=is_clamped,
     )
 
 
@@ -173,13 +202,20 @@ def make_plan(frame: Frame, grid: Grid, cells: NDArray[np.bool_], tissue: NDArra
     Parameters
     ----------
     cells
-        bool, (rows, columns) of `cell_shape(frame, grid)`: those to be analysed.
+        bool, (rows, columns) of `cell_shape(frame, grid)`: those to be computed; their tissue is what is analysed.
     tissue
-        As `cells`, all of the slide's tissue where that is more.
+        As `cells`, all of the slide's tissue; None where it is the cells.
     """
     if cells.shape != cell_shape(frame, grid):
         raise ValueError(f"tissue cells have shape {cells.shape}, the grid has {cell_shape(frame, grid)}")
-    bare = Plan(frame=frame, grid=grid, cells=cells, bands=(), tissue=cells if tissue is None else tissue)
+    tissue = cells if tissue is None else tissue
+    bare = Plan(frame=frame, grid=grid, cells=cells, bands=(), tissue=tissue, analysed=cells & tissue)
+    return replace(bare, bands=tuple(_bands(bare)))
+
+
+def spare_cells(plan: Plan, cells: NDArray[np.bool_]) -> Plan:
+    """The plan that computes `cells` alone, of those it has; what it is asked to analyse stays as it is."""
+    bare = replace(plan, cells=cells & plan.cells, bands=())
     return replace(bare, bands=tuple(_bands(bare)))
 
 
@@ -197,7 +233,7 @@ def _bands(plan: Plan) -> Iterator[Band]:
     shards: list[tuple[int, int]] = []
     for row in range(rows):
         for column in range(columns):
-            found = _count_tissue(plan, plan.shard_box(column, row))
+            found = _count_tissue(plan, plan.shard_box(column, row), plan.cells)
             if found and shards and tissue + found > limit:
                 yield Band(index=index, shards=tuple(shards), tissue_px=tissue)
                 index, shards, tissue = index + 1, [], 0
@@ -208,9 +244,9 @@ def _bands(plan: Plan) -> Iterator[Band]:
         yield Band(index=index, shards=tuple(shards), tissue_px=tissue)
 
 
-def _count_tissue(plan: Plan, box: Box) -> int:
+def _count_tissue(plan: Plan, box: Box, cells: NDArray[np.bool_]) -> int:
     """Tissue pixels in a box, without making the pixels."""
-    top, left, cells = plan._cells_of(box)
+    top, left, cells = plan._cells_of(box, cells)
     heights = _cell_lengths(box.y, box.bottom, top, cells.shape[0], plan.grid.cell_px)
     widths = _cell_lengths(box.x, box.right, left, cells.shape[1], plan.grid.cell_px)
     return int(heights @ cells.astype(np.int64) @ widths)

@@ -5,7 +5,7 @@ on the left or the upper border is in it, one on the right or the lower border i
 border share no finding.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from models.errors import NoTissueError, RegionsInvalidError
 from workers.contract.regions import Region, Regions
 from workers.geometry import Frame
 from workers.plan import Grid, Plan
-from workers.result import RegionPart
+from workers.result import RegionPart, SlidePart
+from workers.result_scores import RegionAreasPart
 from workers.slides.slide import SlideInfo
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,7 @@ class Shape:
         return _signed_area(self.edges)
 
 
-def region_shapes(regions: Regions | None, info: SlideInfo) -> tuple[Shape, ...]:
+def region_shapes(regions: Regions | None, info: SlideInfo | SlidePart) -> tuple[Shape, ...]:
     """The outlines of the regions on a slide; none where there are no regions.
 
     Raises
@@ -149,25 +150,36 @@ def _winding(edges: Floats, xs: Floats, ys: Floats) -> NDArray[np.int64]:
     return found
 
 
-def tell_regions(shapes: Sequence[Shape], plan: Plan, tables: Mapping[str, Path]) -> tuple[RegionPart, ...]:
+def tell_regions(
+    shapes: Sequence[Shape],
+    plan: Plan,
+    tables: Mapping[str, Path],
+    areas: Mapping[str, Callable[[Shape], RegionAreasPart]] | None = None,
+) -> tuple[RegionPart, ...]:
     """What was found in each region.
 
     Parameters
     ----------
     tables
         Parquet files of findings by the name of their measure; read as a stream.
+    areas
+        What measures the areas of classes in a region, by the name of the measure.
     """
     counts = {name: _count(shapes, path) for name, path in tables.items()}
-    return tuple(
+    told = (
         _tell(shape, plan, {name: found[index] for name, found in counts.items()}) for index, shape in enumerate(shapes)
+    )
+    return tuple(
+        part.model_copy(update={"areas": {name: measure(shape) for name, measure in (areas or {}).items()}})
+        for shape, part in zip(shapes, told, strict=True)
     )
 
 
 def _tell(shape: Shape, plan: Plan, findings: dict[str, int]) -> RegionPart:
     px_mm2 = (plan.frame.level0_mpp / 1000) ** 2
-    _, area = cover_cells(shape, plan.grid.cell_px * plan.frame.scale, plan.cells.shape)
+    _, area = cover_cells(shape, plan.grid.cell_px * plan.frame.scale, plan.analysed.shape)
     # The sum's rounding must not make the tissue larger than its region.
-    tissue_mm2 = min(float(area[plan.cells].sum()), shape.area_px) * px_mm2
+    tissue_mm2 = min(float(area[plan.analysed].sum()), shape.area_px) * px_mm2
     return RegionPart(
         name=shape.name,
         area_mm2=shape.area_px * px_mm2,
@@ -180,8 +192,11 @@ def _tell(shape: Shape, plan: Plan, findings: dict[str, int]) -> RegionPart:
 def _count(shapes: Sequence[Shape], path: Path) -> list[int]:
     counts = [0] * len(shapes)
     with pq.ParquetFile(path) as table:
-        for batch in table.iter_batches(BATCH, columns=["x_px", "y_px"]) if shapes else ():
-            xs, ys = (batch.column(name).to_numpy() for name in ("x_px", "y_px"))
+        # Some tables keep more than counts.
+        judged = ["counted"] if "counted" in table.schema_arrow.names else []
+        for batch in table.iter_batches(BATCH, columns=["x_px", "y_px", *judged]) if shapes else ():
+            rows = batch.filter(batch.column("counted")) if judged else batch
+            xs, ys = (rows.column(name).to_numpy() for name in ("x_px", "y_px"))
             for index, shape in enumerate(shapes):
                 counts[index] += int(in_region(shape, xs, ys).sum())
     return counts
@@ -207,7 +222,7 @@ def _signed_area(edges: Floats) -> float:
     return float(((y0 - y1) * (x0 + x1)).sum() / 2)
 
 
-def _check_inside(shape: Shape, info: SlideInfo) -> None:
+def _check_inside(shape: Shape, info: SlideInfo | SlidePart) -> None:
     left, top = shape.edges[:, :2].min(axis=0)
     right, bottom = shape.edges[:, :2].max(axis=0)
     if left < 0 or top < 0 or right > info.width_px or bottom > info.height_px:

@@ -2,20 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, TypeAdapter
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field
+
+from workers.result_part import Part
+from workers.result_scores import CellSharePart, MeasureScores, RegionAreasPart, TileClassPart
 
 NOTICE = "Research use only. Not for diagnosis."
 RESULT_NAME = "result.json"
+ANALYSED_NAME = "quality/analysed-cells.png"
+"""One pixel per tissue cell: white where it was computed, grey where a cascade spared it."""
 STATE_FOLDER = "run"
 """Where a run on one machine keeps what it needs to go on."""
-
-
-class Part(BaseModel):
-    """A frozen piece of the result that refuses fields it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BoxPart(Part):
@@ -73,6 +70,9 @@ class PlanPart(Part):
     tiles_done: int
     tiles_failed: int
     tissue_mm2: float
+    """That was analysed: areas and densities are over it."""
+    computed_mm2: float | None = None
+    """Of it, what a cascade left the network to compute; None without one: all."""
 
 
 class FilePart(Part):
@@ -106,71 +106,24 @@ class RegionPart(Part):
     """Per measure that finds something: how many have their centroid in the region."""
     per_mm2: dict[str, float]
     """`findings` per mm2 of `tissue_mm2`."""
+    areas: dict[str, RegionAreasPart] = Field(default={})
+    """Per measure of areas."""
+    tiles: dict[str, tuple[TileClassPart, ...]] = Field(default={})
+    """Per measure of tiles: of the tiles whose middle lies in the region."""
+    cells: dict[str, CellSharePart] = Field(default={})
+    """Per measure of positive and negative cells: those whose centre lies in the region."""
 
 
-class HotspotPart(Part):
-    """The disc that holds the most detections, and how many discs usually hold."""
+class VirtualPart(Part):
+    """An output that shows what was not measured on the slide: a virtual stain."""
 
-    area_mm2: float
-    """Of the disc, not of the tissue in it."""
-    count: int
-    x_px: float | None
-    """The disc's centre in level-0 px; None where nothing was detected."""
-    y_px: float | None
-    radius_px: float
-    percentile_95: float | None
-    """Of the counts over positions on the tissue whose disc holds anything; None where none does."""
-    step_um: float
-    """So far apart are the positions."""
-
-
-class DiscPart(Part):
-    """One of the densest discs, the densest first."""
-
-    count: int
-    """Of the detections that are in no disc before this one."""
-    x_px: float
-    y_px: float
-    radius_px: float
-
-
-class GradePart(Part):
-    """What the count says by the paper's rule, and the rule."""
-
-    grade: Literal[1, 2, 3]
-    """1 for a score of up to `theta1`, 2 for up to `theta2`, 3 above."""
-    proliferation_score: float
-    """The hotspot's 95th percentile; 0 where nothing was detected."""
-    theta1: float
-    theta2: float
-
-
-TYPED_SCORES: dict[str, TypeAdapter[Any]] = {
-    "hotspot": TypeAdapter(HotspotPart),
-    "hotspots": TypeAdapter(tuple[DiscPart, ...]),
-    "grade": TypeAdapter(GradePart),
-}
-
-
-def _scores_are_typed(scores: dict[str, Any]) -> dict[str, Any]:
-    for name, kind in TYPED_SCORES.items():
-        if name in scores:
-            kind.validate_python(scores[name])
-    return scores
-
-
-class _Published:
-    """Puts the forms of `TYPED_SCORES` into the JSON Schema."""
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {
-            "type": "object",
-            "properties": {name: handler(kind.core_schema) for name, kind in TYPED_SCORES.items()},
-        }
-
-
-MeasureScores = Annotated[dict[str, Any], AfterValidator(_scores_are_typed), _Published()]
-"""The scores of one measure: what they are is the measure's; these are of one form wherever they are."""
+    output: str
+    shows: str
+    """What it pretends to be."""
+    mark: str
+    """As it is in every file and on every picture of it."""
+    measures: tuple[str, ...]
+    """The scores that are read from it: they are no more measured than it is."""
 
 
 class WarningPart(Part):
@@ -178,6 +131,32 @@ class WarningPart(Part):
 
     slug: str
     text: str
+
+
+class ReasonPart(Part):
+    """Something that spoke against a number, with what was measured and what it was held against."""
+
+    slug: str
+    text: str
+    value: float | str | None = None
+    limit: float | str | None = None
+
+
+class ForcedPart(Part):
+    """A run that was made in spite of reasons not to."""
+
+    by: str
+    """Who wanted it: a user of the machine, or an API key."""
+    reasons: Annotated[tuple[ReasonPart, ...], Field(min_length=1)]
+
+
+class RescoredPart(Part):
+    """The result whose maps and tables these scores were made from, without inference."""
+
+    result_sha256: str
+    """Of its `result.json`."""
+    code_version: str
+    """That made it."""
 
 
 class Result(Part):
@@ -197,10 +176,16 @@ class Result(Part):
     """In the order they were given; empty where the whole slide was looked at."""
     seam_scores: dict[str, float | None]
     """Per output: gradient across tile borders over gradient elsewhere; 1 means that tiles cannot show."""
+    virtual: tuple[VirtualPart, ...] = ()
+    """What the package makes instead of measuring; empty for a package that does not."""
     files: tuple[FilePart, ...]
     folders: tuple[FolderPart, ...]
     configuration: dict[str, Any]
     """Everything that could have been chosen, as it was in effect."""
     seconds: Annotated[dict[str, float], Field(description="Seconds per stage; stages run side by side.")]
     resumed: bool
+    forced: ForcedPart | None = None
+    """Where the slide was scored in spite of reasons not to; None where none was found, however it was asked."""
+    rescored: RescoredPart | None = None
+    """Where these are new scores of an earlier result: slide, plan, quality and seams are that one's."""
     warnings: tuple[WarningPart, ...] = ()

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from models.errors import PackageInvalidError
 from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, Paper, Role
 from models.manifest_part import Colour, Name, PositiveTriple, Triple, Version
+from models.measures_spec import TilesMeasure
 from models.packaging import GoldenTile, write_package
 from models.registry import MANIFEST_LIMIT_BYTES, Package
 
@@ -197,6 +198,7 @@ def _fields(config: WsinferConfig, name: str, version: str, licence: str) -> dic
         "grid": _grid(config),
         "input": _input(config),
         "outputs": (_output(config),),
+        "measures": (TilesMeasure(output="tiles", label=config.class_names[0] if config.num_classes == 1 else None),),
         "licence": licence,
         "training_data": ("not stated in config.json: see the card",),
         "intended_use": "As its authors state: see the card.",

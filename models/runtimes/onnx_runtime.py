@@ -28,6 +28,16 @@ def import_onnxruntime() -> ModuleType:
     return module
 
 
+def import_quantization() -> ModuleType:
+    """onnxruntime's module that puts networks into whole numbers; it needs onnx."""
+    import_onnxruntime()
+    import onnxruntime.quantization
+    import onnxruntime.quantization.shape_inference
+
+    module: ModuleType = onnxruntime.quantization
+    return module
+
+
 def load_onnx(data: bytes, provider: str, inputs: list[Input], outputs: list[str], threads: int | None) -> Runner:
     """A function that runs the network on the provider asked for, and on no other.
 

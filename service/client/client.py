@@ -208,6 +208,13 @@ class Client:
         """A new job that asks the same as one that failed or was cancelled."""
         return self._post(JobTold, f"/v1/jobs/{job_id}/retry", None, uuid4().hex)
 
+    def rescore(
+        self, job_id: str, parameters: Mapping[str, Any], *, priority: str = "routine", key: str | None = None
+    ) -> JobTold:
+        """A new job that scores the result of one that succeeded with other thresholds, without inference."""
+        body = {"parameters": dict(parameters), "priority": priority}
+        return self._post(JobTold, f"/v1/jobs/{job_id}/results/rescore", body, key or uuid4().hex)
+
     def submit_batch(self, items: Sequence[JobSent], name: str | None = None, key: str | None = None) -> BatchTold:
         """The batch: up to 1,000 jobs handed in at once, each accepted or refused alone."""
         body = {"name": name, "items": [item.model_dump(mode="json", exclude_none=True) for item in items]}

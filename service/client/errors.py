@@ -8,7 +8,7 @@ import httpx
 
 # Imported for its classes: a slug that is known here is raised as the class it has in the service.
 import workers.contract.errors as _  # noqa: F401
-from models.errors import HistoserveError, RefusedInputError
+from models.errors import HistoserveError, Reason, RefusedInputError
 
 PREFIX = "urn:histoserve:"
 
@@ -47,7 +47,22 @@ def error_of(problem: Mapping[str, Any]) -> HistoserveError:
     title, detail = str(problem.get("title", "")), str(problem.get("detail", ""))
     blamed = problem.get("blame") == "user_error"
     kind = _known().get(slug) or _made(slug, title, blamed=blamed)
-    return kind(detail or title, str(problem.get("remedy") or ""))
+    error = kind(detail or title, str(problem.get("remedy") or ""))
+    error.reasons = tuple(_reasons(problem.get("reasons")))
+    return error
+
+
+def _reasons(told: object) -> Iterator[Reason]:
+    """The reasons of a problem document; what a newer service says more of them is left out."""
+    for item in told if isinstance(told, list | tuple) else ():
+        if isinstance(item, Mapping) and "slug" in item and "text" in item:
+            yield Reason(
+                slug=str(item["slug"]),
+                text=str(item["text"]),
+                value=item.get("value"),
+                limit=item.get("limit"),
+                forcible=item.get("forcible") is True,
+            )
 
 
 def error_of_answer(answer: httpx.Response) -> HistoserveError:

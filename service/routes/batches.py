@@ -62,7 +62,7 @@ def _place(
     item: dict[str, object] = {"external_id": sent.ids.external_id, "job_id": None, "problem": None}
     try:
         with connection.begin_nested():
-            job = place_job(connection, deployed, caller.tenant, sent, batch.id)
+            job = place_job(connection, deployed, caller, sent, batch.id)
     except HistoserveError as error:
         return item | {"problem": error.as_problem() | {"status": status_of(error)}}
     rung.append(job)

@@ -43,7 +43,7 @@ def submit_job(caller: Writer, deployed: Deployed, sent: JobSent, key: NeededKey
     with deployed.ledger.write() as connection:
 
         def make() -> Answer:
-            job = place_job(connection, deployed, caller.tenant, sent)
+            job = place_job(connection, deployed, caller, sent)
             rung.append(job)
             add_entries(connection, [entry_of(caller, "job.create", job.id, 202)])
             headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": RETRY_AFTER_S}
@@ -146,7 +146,7 @@ def retry_job(caller: Writer, deployed: Deployed, job_id: str, key: IdempotencyK
     with deployed.ledger.write() as connection:
 
         def make() -> Answer:
-            job = repeat_job(connection, deployed, get_job(connection, caller.tenant, job_id))
+            job = repeat_job(connection, deployed, caller, get_job(connection, caller.tenant, job_id))
             rung.append(job)
             add_entries(connection, [entry_of(caller, "job.retry", job.id, 202, retry_of=job_id)])
             headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": RETRY_AFTER_S}

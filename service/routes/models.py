@@ -10,7 +10,7 @@ from models.parameters import parameters_schema
 from models.registry import Package, list_packages, resolve
 from service.access import Reader
 from service.problems import tells
-from service.wire import ModelList, ModelTold
+from service.wire import MetricTold, ModelList, ModelTold
 from workers.contract.errors import UnknownError
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -66,4 +66,5 @@ def tell_model(package: Package) -> ModelTold:
         intended_use=manifest.intended_use,
         not_for=manifest.not_for,
         parameters=parameters_schema(manifest),
+        metrics=tuple(MetricTold(**metric.model_dump()) for metric in manifest.metrics),
     )

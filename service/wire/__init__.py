@@ -29,9 +29,10 @@ from service.wire.jobs import (
     JobSent,
     JobTold,
     Progress,
+    RescoreSent,
 )
 from service.wire.results import ArtifactTold, ResultTold, ScoresTold
-from service.wire.slides import ModelList, ModelTold, SlidePage, SlideSent, SlideTold, UploadTold
+from service.wire.slides import MetricTold, ModelList, ModelTold, SlidePage, SlideSent, SlideTold, UploadTold
 from service.wire.words import (
     Identifier,
     JobState,
@@ -70,6 +71,7 @@ __all__ = [
     "KeyShown",
     "KeyTold",
     "Live",
+    "MetricTold",
     "ModelList",
     "ModelTold",
     "Moment",
@@ -80,6 +82,7 @@ __all__ = [
     "QueueTold",
     "Ready",
     "Reason",
+    "RescoreSent",
     "ResultTold",
     "ScoresTold",
     "Sent",

@@ -22,6 +22,13 @@ class JobSent(Sent):
     ids: OrderIds = OrderIds()
 
 
+class RescoreSent(Sent):
+    """What is set anew of a result's parameters."""
+
+    parameters: dict[str, Any] = Field({}, description="Thresholds of the package's measures; others stay.")
+    priority: Priority = "routine"
+
+
 class Progress(Told):
     """How far a job is."""
 
@@ -56,6 +63,7 @@ class JobTold(Told):
     slide_id: str
     batch_id: str | None
     retry_of: str | None
+    rescore_of: Annotated[str | None, Field(description="The job whose result this one scores anew.")] = None
     model: str
     analysis: str | None
     parameters: dict[str, Any]

@@ -66,6 +66,18 @@ class SlidePage(Told):
     next: str | None
 
 
+class MetricTold(Told):
+    """A number of a package's card; `low` and `high` hold 95 % of what drawing the `n` images again gives."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+    data: str
+    synthetic: Annotated[bool, Field(description="Measured on phantoms, not on slides of patients.")]
+
+
 class ModelTold(Told):
     """A model package."""
 
@@ -84,6 +96,7 @@ class ModelTold(Told):
     intended_use: str
     not_for: str
     parameters: Annotated[dict[str, Any], Field(description="JSON Schema of what a job may set.")]
+    metrics: Annotated[tuple[MetricTold, ...], Field(description="What it was measured to do, and on what.")] = ()
     notice: str = NOTICE
 
 

@@ -57,6 +57,18 @@ class OrderIds(Sent):
     external_id: Identifier | None = None
 
 
+class ReasonTold(Told):
+    """One of the things that speak against working on a slide."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    slug: str
+    text: str
+    value: Annotated[float | str | None, Field(description="What was measured.")] = None
+    limit: Annotated[float | str | None, Field(description="What it was held against.")] = None
+    forcible: Annotated[bool, Field(description="The parameter `force` overrules it.")] = False
+
+
 class Problem(Told):
     """A problem document (RFC 9457)."""
 
@@ -68,6 +80,10 @@ class Problem(Told):
     detail: str
     blame: Literal["user_error", "system_error"] | None = None
     remedy: str | None = None
+    reasons: Annotated[
+        tuple[ReasonTold, ...] | None,
+        Field(description="Everything that spoke against it, where there was more to say."),
+    ] = None
 
 
 def when(seconds: float) -> datetime:

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec, SeenRange, StainSeen
+from models.manifest import ClassSpec, GridSpec, InputSpec, OutputSpec
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, write_package
+from models.stain_spec import SeenRange, StainSeen
 from tests import making
 from workers.engine.progress import say_nothing
 from workers.engine.run import run_slide

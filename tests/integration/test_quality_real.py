@@ -114,11 +114,14 @@ def test_regions_of_tissue_are_h_and_e_without_ink(data_dir, folder):
     assert {name for name, report in reports.items() if report.pen_fraction > 0.01} == set()
     assert {name for name, report in reports.items() if report.tissue_fraction < 0.05} == set()
     assert {name for name, report in reports.items() if report.stain.stain != "he"} == set()
+    assert {name for name, report in reports.items() if report.focus.blurred} == set()
 
 
 @pytest.mark.parametrize(("name", "mpp"), FOCUSED, ids=[row[0].split("/")[-1] for row in FOCUSED])
 def test_real_slides_are_sharp_and_not_after_a_blur(data_dir, name, mpp):
     slide = _open(data_dir, name, mpp)
     tissue = find_tissue(slide)
-    assert estimate_focus(slide, tissue).in_focus >= 0.95
+    focus = estimate_focus(slide, tissue)
+    assert focus.in_focus >= 0.95
+    assert focus.blurred == 0, "nothing sharp is refused"
     assert estimate_focus(_Blurred(slide), tissue).in_focus <= 0.05

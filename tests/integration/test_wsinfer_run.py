@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+import pyarrow.parquet as pq
 import pytest
 import torch
 import zarr
@@ -48,6 +49,25 @@ def probabilities_of_wsinfer(source: Path, slide: openslide.OpenSlide, column: i
         return network(values[np.newaxis]).softmax(dim=1)[0].numpy()
 
 
+def check_tiles(out: Path, result: dict, classes: np.ndarray, stored: np.ndarray) -> None:
+    """The list of tiles, the shares and the pictures are those of the maps."""
+    table = {name: np.array(column) for name, column in pq.read_table(out / "tiles.parquet").to_pydict().items()}
+    assert (
+        len(table["tile"])
+        == (classes != 255).sum()
+        == len(json.loads((out / "tiles.geojson").read_bytes())["features"])
+    )
+    columns, rows = ((table[name] / PATCH).round().astype(int) for name in ("left_px", "top_px"))
+    np.testing.assert_array_equal(table["class"] == "Tumor", classes[rows, columns] == 1)
+    np.testing.assert_allclose(table["prob_Tumor"], stored[1, rows, columns] / 255, atol=1e-6)
+    told = {part["name"]: part for part in result["scores"]["tiles"]["tile_classes"]}
+    assert told["Tumor"]["tiles"] == (classes == 1).sum()
+    assert told["Tumor"]["share"] + told["Other"]["share"] == pytest.approx(1)
+    assert told["Tumor"]["mean_probability"] == pytest.approx(table["prob_Tumor"].mean(), abs=1e-6)
+    assert {path.name for path in out.glob("heat-*.png")} == {"heat-tiles-other.png", "heat-tiles-tumor.png"}
+    assert {"tiles.csv", "heat-tiles-tumor.png"} <= {part["path"] for part in result["files"]}
+
+
 def test_every_patch_has_wsinfers_probabilities(source, data_dir, tmp_path, capsys):
     path, out = data_dir / "slides" / "CMU-1-Small-Region.svs", tmp_path / "out"
     package = imported(source, tmp_path / "models")
@@ -59,6 +79,7 @@ def test_every_patch_has_wsinfers_probabilities(source, data_dir, tmp_path, caps
     classes = zarr.open_array(out / "maps" / "tiles.ome.zarr" / "0", mode="r")[:]
     done = np.argwhere(classes != 255)
     assert len(done) == result["plan"]["tiles_done"] == result["plan"]["tiles_planned"] > 20
+    check_tiles(out, result, classes, stored)
     compared = 0
     with openslide.OpenSlide(path) as slide:
         width, height = slide.dimensions

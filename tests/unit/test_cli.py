@@ -67,8 +67,8 @@ def test_what_is_installed_is_there() -> None:
     assert cli.run_command(["--help"]) == 0
     names = {group.name for group in cli.build_app().registered_groups}
     names |= {command.name for command in cli.build_app().registered_commands}
-    service = "batch cancel download gc keys retry serve status submit up watch worker"
-    assert names == set(service.split()) | {"diff", "models", "phantom", "register", "run", "verify"}
+    service = "acceptance batch cancel download gc keys retry serve status submit up watch worker rescore"
+    assert names == set(service.split()) | set("diff models paired phantom plan quantise register run verify".split())
 
 
 def test_a_command_whose_extra_is_missing_says_which(monkeypatch) -> None:

@@ -73,7 +73,7 @@ def test_the_schema_is_valid_closed_and_says_what_each_number_is() -> None:
     schema = parameters_schema(ONE_OF_EACH)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
-    assert sorted(schema["properties"]) == sorted([*NAMES, "min_distance_um"])
+    assert sorted(schema["properties"]) == sorted([*NAMES, "min_distance_um", "outlines_mm2"])
     assert schema["properties"]["min_area_um2"]["default"] == 9
     for name, field in schema["properties"].items():
         assert field["title"]
@@ -148,3 +148,15 @@ def test_thresholds_of_grades_stay_in_order_and_are_numbers() -> None:
     for values, said in (({"theta1": 21}, "above theta2"), ({"theta2": None}, "None"), ({"hotspots": 0}, "at least 1")):
         with pytest.raises(ParametersInvalidError, match=said):
             read_parameters(manifest, values)
+
+
+def test_areas_have_parameters_where_two_classes_are_named() -> None:
+    named = AreasMeasure(output="out", positive="dark", negative="bright")
+    plain = set(parameters_schema(manifest_of(AreasMeasure(output="out")))["properties"])
+    names = set(parameters_schema(manifest_of(named))["properties"])
+    assert names - plain == {"field_mm2", "fields", "block_um", "heat_um", "seed"}
+    read = read_parameters(manifest_of(named), {"field_mm2": 1, "fields": 3, "seed": 7})
+    assert read == {"field_mm2": 1.0, "seed": 7}
+    for values in ({"field_mm2": 0.01}, {"fields": 0}, {"block_um": 10}, {"seed": -1}):
+        with pytest.raises(ParametersInvalidError, match="at least"):
+            read_parameters(manifest_of(named), values)

@@ -14,19 +14,22 @@ from models.errors import OutputConflictError
 from models.importers.deepliif.convert import Converted
 from models.importers.deepliif.layout import BACKGROUNDS, NAMES
 from models.importers.deepliif.package import (
+    ANALYSIS,
     DESCRIPTION,
     GOLDEN_TOLERANCE,
     PAPER,
     SAMPLE_PX,
     SAMPLE_TILES,
+    cells_measures,
     synthetic_ihc,
 )
-from models.importers.deepliif.plan import MASK, output_name
-from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Role, StainSeen, StatisticsSpec
+from models.importers.deepliif.plan import MASK, output_name, shows
+from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Role, StatisticsSpec
 from models.nets.frozen_norm import Calibrator, FrozenNetwork, statistics_length
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
+from models.stain_spec import StainSeen
 from training.deepliif.card import licence_of, training_data, write_card
 from training.deepliif.config import MODALITIES, Config, NetsConfig, mask_weights
 from training.deepliif.data import TRAIN, Prepared, read_prepared
@@ -153,7 +156,7 @@ def facts(config: Config, grid: GridSpec) -> dict[str, Any]:
     """What a reader of the package's answers must know beside the manifest, as an imported model says it."""
     nets = config.nets
     backgrounds = {f"G{k + 1}": BACKGROUNDS[MODALITIES.index(name)] for k, name in enumerate(nets.modalities)}
-    titles = {f"G{k + 1}": NAMES[1 + MODALITIES.index(name)] for k, name in enumerate(nets.modalities)}
+    titles = modality_titles(nets)
     outputs = [
         {"name": name, "net": None, "modality": "Seg", "background": [0, 0, 0]}
         if net == MASK
@@ -174,6 +177,11 @@ def facts(config: Config, grid: GridSpec) -> dict[str, Any]:
     }
 
 
+def modality_titles(nets: NetsConfig) -> dict[str, str]:
+    """The published name of what each translator makes."""
+    return {f"G{k + 1}": NAMES[1 + MODALITIES.index(name)] for k, name in enumerate(nets.modalities)}
+
+
 def mask_facts(nets: NetsConfig) -> list[dict[str, Any]]:
     """The mask's terms in the order in which they are added."""
     if nets.many_to_one:
@@ -185,8 +193,10 @@ def mask_facts(nets: NetsConfig) -> list[dict[str, Any]]:
 
 def manifest_fields(config: Config, report: Report, prepared: Prepared, version: str, grid: GridSpec) -> dict[str, Any]:
     """The manifest without its files."""
+    titles = modality_titles(config.nets)
     outputs = tuple(
-        OutputSpec(name=name, kind="image", activation="tanh", channels=3) for name, _ in outputs_of(config.nets)
+        OutputSpec(name=name, kind="image", activation="tanh", channels=3, virtual=shows(titles.get(net, name), net))
+        for name, net in outputs_of(config.nets)
     )
     return {
         "name": NAME,
@@ -198,6 +208,8 @@ def manifest_fields(config: Config, report: Report, prepared: Prepared, version:
         "grid": grid,
         "input": InputSpec(layout="NHWC", dtype="uint8", scale=1),
         "outputs": outputs,
+        "measures": cells_measures([output.name for output in outputs], config.mpp),
+        "analysis": ANALYSIS,
         "golden": {"absolute_tolerance": GOLDEN_TOLERANCE},
         "licence": licence_of(prepared),
         "training_data": training_data(prepared),

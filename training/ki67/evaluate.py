@@ -28,12 +28,12 @@ from training.ki67.report import (
 )
 from training.ki67.train import parts_of, patch_logits, run_name, trained
 from training.metrics.classification import accuracy, auc, confusion_matrix
-from training.metrics.correlation import Correlation, correlate
 from training.metrics.intervals import bootstrap
 from training.metrics.numbers import Number
 from training.nets.resnet18 import Ki67Net
 from training.sets.patch_set import PatchSet
 from training.sets.phantoms import TRUTH
+from workers.measures.correlation import Correlation, correlate
 from workers.registration.errors import RegistrationFailedError
 from workers.slides.opening import open_slide
 

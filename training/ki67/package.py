@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StainSeen
+from models.manifest import ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role
 from models.measures_spec import AreasMeasure
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
+from models.stain_spec import StainSeen
 from training.ki67.card import correlation_numbers, is_synthetic, write_card
 from training.ki67.config import BACKGROUND, CLASSES, NEGATIVE, POSITIVE, Config
 from training.ki67.data import TRAIN, Prepared, read_part, read_prepared

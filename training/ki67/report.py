@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from training.ki67.config import CLASSES
 from training.loop.config import code_digest
 from training.metrics.classification import ClassScore, accuracy, class_scores, confusion_matrix
-from training.metrics.correlation import Correlation
 from training.metrics.intervals import bootstrap
 from training.metrics.numbers import Number, Row
+from workers.measures.correlation import Correlation
 
 REPORT = "report.json"
 Labels = NDArray[np.integer]

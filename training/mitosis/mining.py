@@ -9,7 +9,6 @@ from torch import nn
 
 from training.loop.config import digest_of
 from training.loop.fit import load_weights
-from training.mitosis.candidates import Points
 from training.mitosis.config import Config, StageKind
 from training.mitosis.detect import Map, probability_map
 from training.mitosis.fold import Fold, file_digest, new_network, torch_device
@@ -18,6 +17,7 @@ from training.nets.all_convolutional import STRIDE_PX
 from training.sets.marks import MarkedImage
 from training.sets.patch_set import META, PatchSet, join, patches_of, read_patch_set, stored_digest, write_patch_set
 from training.sets.sampling import draw_in_proportion
+from workers.measures.candidates import Points
 from workers.slides.opening import open_slide
 
 LEAST_PROBABILITY = 1e-6

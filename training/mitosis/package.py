@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StainSeen
+from models.manifest import GridSpec, InputSpec, Metric, OutputSpec, Paper, Role
 from models.measures_spec import PointsMeasure
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
+from models.stain_spec import StainSeen
 from training.loop.fit import load_weights
 from training.metrics.intervals import Estimate
 from training.mitosis.card import LICENCE, is_useful, verdict, write_card

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from training.loop.config import digest_of
-from training.mitosis.candidates import Points, find_candidates
+from training.mitosis.candidates import find_candidates
 from training.mitosis.config import Config, PhantomConfig
 from training.mitosis.parts import POSITIVE
 from training.phantom.spec import LOOKS, PhantomSpec
@@ -20,6 +20,7 @@ from training.sets.brecahad import read_brecahad
 from training.sets.marks import Mark, MarkedImage
 from training.sets.patch_set import META, PatchSet, join, patches_of, read_patch_set, stored_digest, write_patch_set
 from training.sets.phantoms import marked_phantom, phantom_images
+from workers.measures.candidates import Points
 from workers.slides.opening import open_slide
 
 if TYPE_CHECKING:

@@ -40,6 +40,10 @@ COMPARE_HELP = """Hold the cells or points of a run against a phantom's truth.
 
 Example: `histoserve phantom compare out/cells.parquet truth.parquet`
 """
+JUDGE_HELP = """Hold the result of an analysis against a phantom's truth: what `histoserve acceptance` compares.
+
+Example: `histoserve phantom judge out truth.parquet --analysis ki67-he`
+"""
 StainOption = Annotated[
     list[str], typer.Option("--stain", help="he, ki67, phh3, hematoxylin, dapi, lap2, marker, mask.")
 ]
@@ -183,6 +187,27 @@ def compare(
         f"found {agreement.found}, true {agreement.true}: precision {agreement.precision:.3f}, "
         f"recall {agreement.recall:.3f}, F1 {agreement.f1:.3f} (synthetic slide, matched within {match_um:g} um)"
     )
+
+
+@app.command("judge", help=JUDGE_HELP)
+def judge(
+    result: Annotated[Path, typer.Argument(help="The folder of a result.")],
+    truth: Annotated[Path, typer.Argument(help="The phantom's truth.")],
+    analysis: Annotated[str, typer.Option(help="ki67-he, virtual-ihc, deepliif, mitosis or nuclei.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Hold a result against the truth."""
+    from training.phantom.judge import judge_result
+
+    for path in (result / "result.json", truth):
+        if not path.is_file():
+            raise RefusedInputError(f"There is no file {path}.", "Give the folder of a result and its phantom's truth.")
+    numbers = judge_result(result, truth, analysis)
+    if as_json:
+        typer.echo(json.dumps([number.as_dict() for number in numbers]))
+        return
+    for number in numbers:
+        typer.echo(f"{number.name}: {number.value:.4f} (found {number.found}, true {number.true}, of {number.n})")
 
 
 def _tell(summary: dict[str, Any], slides: list[Path], as_json: bool) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.runtimes.onnx_runtime import import_quantization
+
 if TYPE_CHECKING:
     import onnx
 
@@ -29,27 +31,22 @@ def quantise_network(network: bytes, feeds: Iterable[Feed]) -> bytes:
     """
     import onnx
 
-    from models.runtimes.onnx_runtime import import_onnxruntime
-
-    import_onnxruntime()
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
+    tool = import_quantization()
     with tempfile.TemporaryDirectory() as folder:
         whole, prepared, written = (Path(folder) / f"{name}.onnx" for name in ("whole", "prepared", "int8"))
         whole.write_bytes(network)
-        quant_pre_process(whole, prepared, skip_symbolic_shape=True)
-        quantize_static(
+        tool.shape_inference.quant_pre_process(whole, prepared, skip_symbolic_shape=True)
+        tool.quantize_static(
             prepared,
             written,
             _reader(feeds),
-            quant_format=QuantFormat.QDQ,
+            quant_format=tool.QuantFormat.QDQ,
             op_types_to_quantize=[*WEIGHTED, *CARRIED],
             per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=tool.QuantType.QInt8,
+            weight_type=tool.QuantType.QInt8,
             nodes_to_exclude=last_layers(onnx.load(prepared)),
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=tool.CalibrationMethod.MinMax,
         )
         return written.read_bytes()
 
@@ -80,9 +77,8 @@ def input_names(network: bytes) -> Sequence[str]:
 
 def _reader(feeds: Iterable[Feed]) -> Any:  # noqa: ANN401
     """The feeds as ONNX Runtime asks for them: one by one, then None."""
-    from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(import_quantization().CalibrationDataReader):  # type: ignore[misc]
         def __init__(self, feeds: Iterator[Feed]) -> None:
             self._feeds = feeds
 

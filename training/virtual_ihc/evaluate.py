@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from training.metrics.classification import auc
-from training.metrics.correlation import correlate, pearson
 from training.metrics.numbers import Number
 from training.nets.resnet18 import Ki67Net
 from training.phantom.spec import PhantomSpec
@@ -37,6 +36,7 @@ from training.virtual_ihc.report import (
 from training.virtual_ihc.sections import error_um, lay, whole
 from training.virtual_ihc.slide_map import VirtualSlide, virtual_slide
 from training.virtual_ihc.train import RUN, TO_HE, trained, weights_path
+from workers.measures.correlation import correlate, pearson
 from workers.registration.errors import RegistrationFailedError
 from workers.slides.opening import open_slide
 from workers.slides.slide import Slide

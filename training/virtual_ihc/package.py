@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import OutputConflictError
-from models.manifest import ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StainSeen, StatisticsSpec
+from models.manifest import ClassSpec, GridSpec, InputSpec, Metric, OutputSpec, Paper, Role, StatisticsSpec
 from models.measures_spec import AreasMeasure
 from models.nets.frozen_norm import Calibrator, FrozenNetwork, statistics_length
 from models.onnx_export import export_onnx
 from models.packaging import GoldenTile, deterministic_npz, write_package
 from models.seen import seen_of
+from models.stain_spec import StainSeen
 from training.metrics.numbers import Number
 from training.phantom.render import render_region
 from training.phantom.spec import PhantomSpec
@@ -28,6 +29,8 @@ from training.virtual_ihc.train import trained, weights_path
 from workers.geometry import Box
 
 NAME, IMAGE, STAINING, LICENCE = "virtual-ki67", "ki67", "staining", "Apache-2.0"
+ANALYSIS = "virtual-ihc"
+IMAGE_SHOWS, STAINING_SHOWS = "Ki-67 (virtual stain)", "Ki-67 staining, read from the virtual stain"
 OWN_LICENCE = "not stated: the licence of the slides that were learned from decides"
 COLOURS = ((236, 234, 238), (62, 96, 190), (140, 80, 30))
 GOLDEN_PX, GOLDEN_TOLERANCE = 192, 5e-3
@@ -129,7 +132,7 @@ def manifest_fields(config: Config, report: Report, prepared: Prepared, version:
         "name": NAME,
         "version": version,
         "title": "Virtual Ki-67 stain from H&E" + (" (phantoms only)" if only_phantoms else ""),
-        "analysis": NAME,
+        "analysis": ANALYSIS,
         "task": "multi-output",
         "stain": "he",
         "runtime": "onnx",
@@ -144,8 +147,15 @@ def manifest_fields(config: Config, report: Report, prepared: Prepared, version:
         ),
         "input": InputSpec(layout="NHWC", dtype="uint8", scale=1),
         "outputs": (
-            OutputSpec(name=IMAGE, kind="image", activation="tanh", channels=3),
-            OutputSpec(name=STAINING, kind="classes", activation="softmax", channels=len(CLASSES), classes=_classes()),
+            OutputSpec(name=IMAGE, kind="image", activation="tanh", channels=3, virtual=IMAGE_SHOWS),
+            OutputSpec(
+                name=STAINING,
+                kind="classes",
+                activation="softmax",
+                channels=len(CLASSES),
+                classes=_classes(),
+                virtual=STAINING_SHOWS,
+            ),
         ),
         "measures": (AreasMeasure(output=STAINING, positive="positive", negative="negative"),),
         "golden": {"absolute_tolerance": GOLDEN_TOLERANCE},

@@ -66,6 +66,13 @@ class NoResultError(RefusedInputError):
     title = "The job ended without a result"
 
 
+class NotRescorableError(RefusedInputError):
+    """The result does not hold what new scores are made of."""
+
+    slug = "not-rescorable"
+    title = "This result cannot be scored anew"
+
+
 class IdempotencyMismatchError(RefusedInputError):
     """The idempotency key was used before, for another request."""
 

@@ -20,12 +20,16 @@ class JobOrder(BaseModel):
 
     package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}@\d+\.\d+\.\d+$")]
     """`name@version`: what `name` alone means is decided when the job is accepted."""
-    parameters: dict[str, bool | int | float] = {}
+    parameters: dict[str, bool | int | float | None] = {}
     """As `models.parameters.read_parameters` gives them."""
     regions: Annotated[Regions | None, BeforeValidator(_read)] = None
     """Any GeoJSON that `read_regions` takes; kept in its one form."""
     mpp: Annotated[float | None, Field(gt=0, le=100)] = None
     provider: str | None = None
+    rescore_of: Annotated[str | None, Field(max_length=40)] = None
+    """The job whose result is scored anew with these parameters; None where the slide is run."""
+    forced_by: Annotated[str | None, Field(max_length=300)] = None
+    """Whose key wanted the parameter `force`; None where it is not set."""
 
     def canonical_json(self) -> str:
         """The order as one text: of equal orders the same."""

@@ -10,7 +10,7 @@ import typer
 def worker(
     slots: Annotated[int, typer.Option("--slots", min=1, max=64, help="Rings answered at the same time.")] = 1,
     provider: Annotated[
-        str | None, typer.Option("--provider", help="onnxruntime-cpu, onnxruntime-cuda, openvino-cpu, …")
+        str | None, typer.Option("--provider", help="onnxruntime-cpu, openvino-cpu, …, or fastest")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout when the worker is ready: what it runs.")

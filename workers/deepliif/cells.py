@@ -43,6 +43,8 @@ class Cells:
     """(n,): the mean optical density in 1/100."""
     marker_histogram: Ints | None = None
     """(256,): pixels of the whole marker image by value."""
+    sum_px: Ints | None = None
+    """(n, 2): x and y of all pixels, added up."""
 
     def __len__(self) -> int:
         """Number of components."""
@@ -97,8 +99,14 @@ def find_cells(
     """
     _check(seg, marker, ihc)
     classes = classify_pixels(seg, thresholds)
-    cells: Labels = ndimage.label(fill_holes(classes), np.ones((3, 3)))[0]
-    return _measure(cells, classes, marker, ihc), cells
+    cells = label_cells(fill_holes(classes))
+    return measure_cells(cells, classes, marker, ihc), cells
+
+
+def label_cells(is_cell: Mask) -> Labels:
+    """int32 (H, W): the components of cells' pixels, by sides and corners, from 1 on."""
+    labels: Labels = ndimage.label(is_cell, np.ones((3, 3)))[0]
+    return labels
 
 
 def optical_density(rgb: Bytes) -> Ints:
@@ -161,8 +169,18 @@ class _Sums:
         self.negative[here] += both[:, NEGATIVE]
 
 
-def _measure(labels: Labels, classes: Bytes, marker: Bytes | None, ihc: Bytes | None) -> Cells:
-    """One row for each number of the map, which is renumbered if it is not in raster order."""
+def measure_cells(labels: Labels, classes: Bytes, marker: Bytes | None, ihc: Bytes | None) -> Cells:
+    """One row for each number of the map, which is renumbered if it is not in raster order.
+
+    Parameters
+    ----------
+    labels
+        As `label_cells` gives them.
+    classes
+        As `classify_pixels` gives them.
+    marker, ihc
+        As `find_cells` takes them.
+    """
     count = int(labels.max(initial=0))
     sums = _Sums(count, classes.shape)
     for band in _bands(classes):
@@ -182,6 +200,7 @@ def _measure(labels: Labels, classes: Bytes, marker: Bytes | None, ihc: Bytes | 
         negative_px=sums.negative[order],
         centre_px=np.stack((_mean(sums.x[order], size), _mean(sums.y[order], size)), axis=1),
         box_px=np.stack((sums.left[order], tops, sums.right[order], bottoms), axis=1),
+        sum_px=np.stack((sums.x[order], sums.y[order]), axis=1),
         marker=None if marker is None else sums.marker[order],
         od=None if ihc is None else _mean(sums.od[order], size),
         marker_histogram=None if marker is None else sums.histogram,

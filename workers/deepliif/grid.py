@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from workers.clamped import clamped_starts
 from workers.geometry import Box
 
 Rgb = NDArray[np.uint8]
@@ -68,8 +69,7 @@ def axis_starts(length_px: int, tile_px: int) -> tuple[int, ...]:
     length_px
         Length of the axis; one shorter than a tile is extended to a tile first.
     """
-    length = max(length_px, tile_px)
-    return tuple(min(start, length - tile_px) for start in range(0, length, tile_px - 2 * _border(length, tile_px)))
+    return clamped_starts(length_px, tile_px, tile_px // BORDER_PART)
 
 
 def count_tiles(width_px: int, height_px: int, tile_px: int) -> TileCount:

@@ -57,21 +57,23 @@ def is_no_noise(sizes_px: Counts, thresholds: Thresholds) -> NDArray[np.bool_]:
     return kept if upper is None else kept & (sizes_px < upper)
 
 
-def default_size_threshold(sizes_px: Counts, resolution: Resolution) -> int:
+def default_size_threshold(sizes_px: Counts, resolution: Resolution, counts: Counts | None = None) -> int:
     """The size that parts debris from cells: the first dip of the density of the sizes' square roots, within limits.
 
     Parameters
     ----------
     sizes_px
         Sizes of the components that are no noise.
+    counts
+        How many components have each of the sizes; one where it is left out.
 
     References
     ----------
     Parzen 1962 (density by kernels), doi:10.1214/aoms/1177704472.
     """
-    if len(sizes_px) <= 1:
+    if (len(sizes_px) if counts is None else int(counts.sum())) <= 1:
         return 0
-    density, step = size_density(sizes_px)
+    density, step = size_density(sizes_px, counts)
     middle = density[1:-1]
     dips = np.flatnonzero((middle < density[:-2]) & (middle < density[2:]))
     side = float(dips[0]) * step if len(dips) else 0.0
@@ -83,10 +85,18 @@ def default_size_threshold(sizes_px: Counts, resolution: Resolution) -> int:
     return round(side * side)
 
 
-def size_density(sizes_px: Counts) -> tuple[NDArray[np.float32], float]:
-    """Density of the square roots of the sizes at `DENSITY_POINTS` places from 0 on, and the step between places."""
+def size_density(sizes_px: Counts, counts: Counts | None = None) -> tuple[NDArray[np.float32], float]:
+    """Density of the square roots of the sizes at `DENSITY_POINTS` places from 0 on, and the step between places.
+
+    Parameters
+    ----------
+    counts
+        With it, each of `sizes_px` is there once, rising, and so many components have it.
+    """
     # Sizes are whole numbers: each is worked on once, however many cells have it.
-    sizes, counts = np.unique(sizes_px, return_counts=True)
+    sizes = sizes_px
+    if counts is None:
+        sizes, counts = np.unique(sizes_px, return_counts=True)
     sides = np.sqrt(sizes.astype(np.float64))
     step = (float(sides[-1]) + 1) / DENSITY_POINTS
     places = np.arange(DENSITY_POINTS) * step

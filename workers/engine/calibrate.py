@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import ColourStatistic, StatisticsSpec
+from models.manifest import StatisticsSpec
 from models.predictor import Predictor, Statistics
 from models.seen import describe_stain
 from models.stain import FittedStain, fit_stain
+from models.stain_spec import ColourStatistic
 from workers.geometry import Box, round_down
 from workers.plan import Plan
 from workers.slides.slide import RGB, Slide

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import InternalError
+from models.parameters import FORCE
+from workers.engine.analysed import write_analysed
 from workers.engine.calibrate import Fitted
 from workers.engine.checkpoint import BandRecord
-from workers.engine.finish import Finishing, finish
+from workers.engine.finish import finish
+from workers.engine.finishing import Finishing
 from workers.engine.tell import tell
 from workers.engine.work import Work
 from workers.quality import write_pictures
@@ -28,7 +31,8 @@ def conclude(work: Work, fitted: Fitted, done: Mapping[int, BandRecord], *, resu
         raise InternalError(f"{tiles} of {total} tiles were done: the result would have a hole.")
     with work.watch.stage("pictures"):
         pictures = write_pictures(work.request.out / QUALITY_FOLDER, work.slide, work.quality)
-    finished = finish(_finishing(work, pictures))
+    analysed = write_analysed(work.request.out, work.plan)
+    finished = finish(_finishing(work, (*pictures, analysed)))
     return tell(work, fitted, finished, [done[i] for i in sorted(done)], resumed=resumed)
 
 
@@ -45,4 +49,12 @@ def _finishing(work: Work, pictures: tuple[Path, ...]) -> Finishing:
         report=work.report,
         watch=work.watch,
         check=work.check,
+        dzi=work.request.dzi,
+        mark=_mark(work),
+        is_forced=FORCE in work.parameters,
     )
+
+
+def _mark(work: Work) -> str:
+    slugs = ", ".join(reason.slug for reason in work.overridden)
+    return f"FORCED in spite of {slugs}: " if slugs else ""

@@ -1,63 +1,34 @@
 """What happens after the last band: pyramids, measures, OME-TIFF, pictures; every file with its digest."""
 
 import mimetypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.manifest import Manifest
 from workers.engine.checkpoint import BandRecord
+from workers.engine.finishing import Finishing
 from workers.engine.keep import Target
-from workers.engine.progress import Event, Report
-from workers.engine.score import POINT_COLOUR, Scored, Scoring, score, tissue_mm2
+from workers.engine.pictures import write_result_pictures
+from workers.engine.progress import Event
+from workers.engine.score import Scored, Scoring, score, score_regions, tissue_mm2
 from workers.engine.seams import SeamSums
-from workers.engine.sheet import write_sheet
-from workers.engine.stopwatch import Stopwatch
-from workers.geometry import Box, Frame
-from workers.outputs.circles import draw_circle
-from workers.outputs.detail import FIELD_PX, densest_field, write_detail
+from workers.engine.virtual import makes_virtual_slide
+from workers.outputs.dzi import DZI_TILES, dzi_folder, remove_dzi, write_dzi
 from workers.outputs.files import file_sha256, files_below, folder_sha256
-from workers.outputs.maps import MapSpec
 from workers.outputs.ome_tiff import write_ome_tiff
-from workers.outputs.overview import picture_mpp, write_overview
 from workers.outputs.place import place_of
 from workers.outputs.pyramid import build_pyramid
 from workers.plan import Plan
-from workers.regions import Shape, tell_regions
-from workers.result import FilePart, FolderPart, RegionPart
-from workers.slides import Slide, frame_size
-from workers.slides.slide import RGB
-
-LINES_PER_SIDE = 700
-"""A circle on the overview is drawn so thin."""
+from workers.result import FilePart, FolderPart, RegionPart, WarningPart
 
 MEDIA_TYPES = {
+    ".dzi": "application/xml",
     ".geojson": "application/geo+json",
     ".parquet": "application/vnd.apache.parquet",
     ".tif": "image/tiff",
     ".zarr": "application/vnd+zarr",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Finishing:
-    """What the finish works on."""
-
-    slide: Slide
-    plan: Plan
-    manifest: Manifest
-    shapes: Sequence[Shape]
-    """The regions that findings are counted in."""
-    targets: Sequence[Target]
-    out: Path
-    maps: Path
-    pictures: tuple[Path, ...]
-    """Files that earlier stages wrote to `out`."""
-    report: Report
-    watch: Stopwatch
-    check: Callable[[], None]
-    """Called between pieces of work; raises where the run was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +39,7 @@ class Finished:
     regions: tuple[RegionPart, ...]
     files: tuple[FilePart, ...]
     folders: tuple[FolderPart, ...]
+    warnings: tuple[WarningPart, ...] = ()
 
 
 def finish(work: Finishing) -> Finished:
@@ -80,21 +52,27 @@ def finish(work: Finishing) -> Finished:
     work.check()
     work.report(Event("finish", steps - 3, steps))
     with work.watch.stage("measure"):
-        scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan))
-        tables = {item.name: item.table for item in scored if item.table is not None}
-        regions = tell_regions(work.shapes, work.plan, tables)
+        scored = score(work.manifest, Scoring(work.targets, work.maps, work.out, work.plan, work.slide, work.is_forced))
+        regions = score_regions(scored, work.shapes, work.plan)
     work.check()
     work.report(Event("finish", steps - 2, steps))
-    tiffs = _write_tiffs(work)
+    tiffs, dzis = _write_tiffs(work), _write_dzis(work)
     with work.watch.stage("pictures"):
-        pictures = [*_write_overviews(work, scored), *_write_details(work, scored), *_write_sheets(work, scored)]
+        pictures = write_result_pictures(work, scored)
     work.report(Event("finish", steps - 1, steps))
     with work.watch.stage("digest"):
-        paths = [*(path for item in scored for path in item.files), *tiffs, *pictures, *work.pictures]
+        paths = [*(path for item in scored for path in item.files), *tiffs, *dzis, *pictures, *work.pictures]
         files = tuple(describe_file(work.out, path) for path in paths)
-        folders = tuple(describe_folder(work.out, work.maps / t.spec.folder_name) for t in work.targets)
+        held = [*(work.maps / target.spec.folder_name for target in work.targets), *map(dzi_folder, dzis)]
+        folders = tuple(describe_folder(work.out, folder) for folder in held)
     work.report(Event("finish", steps, steps))
-    return Finished({item.name: _with_density(item, work.plan) for item in scored}, regions, files, folders)
+    warnings = tuple(WarningPart(slug=slug, text=text) for item in scored for slug, text in item.warnings)
+    return Finished(tell_scores(scored, work.plan), regions, files, folders, warnings)
+
+
+def tell_scores(scored: Sequence[Scored], plan: Plan) -> dict[str, Any]:
+    """The scores of each measure by its name, with densities over the analysed tissue."""
+    return {item.name: _with_density(item, plan) for item in scored}
 
 
 def seam_scores(targets: Sequence[Target], records: Sequence[BandRecord]) -> dict[str, float | None]:
@@ -142,71 +120,18 @@ def _write_tiffs(work: Finishing) -> list[Path]:
     return paths
 
 
-def _write_overviews(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
-    """`overview.png` of the first map, `overview-<name>.png` of the others."""
-    paths: list[Path] = []
-    for target in work.targets:
-        if target.spec.kind == "probabilities":
-            continue
-        path = work.out / ("overview.png" if not paths else f"overview-{target.spec.name}.png")
-        thumbnail = _thumbnail(work.slide, work.plan.frame, target.spec)
-        title = f"{work.manifest.title} ({work.manifest.reference}): {target.spec.name}"
-        for item in scored:
-            if item.target is target and item.hotspots:
-                hotspots = item.scores["hotspots"]
-                for hotspot in hotspots:
-                    thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
-                counts = ", ".join(str(hotspot["count"]) for hotspot in hotspots)
-                title += f"; {counts} in circles of {item.scores['hotspot']['area_mm2']:g} mm2"
-        write_overview(path, work.maps, target.spec, work.plan.frame, thumbnail=thumbnail, title=title)
-        paths.append(path)
-    return paths
-
-
-def _thumbnail(slide: Slide, frame: Frame, spec: MapSpec) -> RGB:
-    """The whole frame at the overview's resolution, but never finer than the frame."""
-    mpp = max(picture_mpp(spec, frame), frame.mpp)
-    width, height = frame_size(slide.info, mpp)
-    return slide.read(Box(0, 0, width, height), mpp)
-
-
-def _circled(thumbnail: RGB, hotspot: dict[str, Any], width_px: int) -> RGB:
-    """The thumbnail with the hotspot, which is told in px of the slide, `width_px` wide."""
-    scale = thumbnail.shape[1] / width_px
-    centre = (hotspot["x_px"] * scale, hotspot["y_px"] * scale)
-    line_px = max(1, round(max(thumbnail.shape[:2]) / LINES_PER_SIDE))
-    return draw_circle(thumbnail, centre, hotspot["radius_px"] * scale, POINT_COLOUR, line_px)
-
-
-def _write_details(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
+def _write_dzis(work: Finishing) -> list[Path]:
+    """Of each image for which it is wanted; what an earlier run left of the others is removed."""
     paths = []
-    for item in scored:
-        if item.table is None or item.target is None or item.labels is None or not item.scores["count"]:
+    for target in work.targets:
+        spec, path = target.spec, work.out / f"{target.spec.name}.dzi"
+        wanted = work.dzi if work.dzi is not None else makes_virtual_slide(work.manifest) and spec.virtual is not None
+        if spec.kind != "image" or not wanted:
+            remove_dzi(path)
             continue
-        spec, frame = item.target.spec, work.plan.frame
-        place = place_of(frame, spec.stride_px)
-        box = densest_field(
-            item.table, place, spec.width_px, spec.height_px, min(FIELD_PX, spec.width_px, spec.height_px)
-        )
-        path = work.out / f"detail-{item.name}.png"
-        title = f"{work.manifest.title} ({work.manifest.reference}): densest field"
-        pixels = work.slide.read(box, place.mpp)
-        write_detail(path, pixels, box, item.table, place=place, labels=item.labels, title=title)
+        with work.watch.stage("dzi"):
+            write_dzi(work.maps, spec, place_of(work.plan.frame, spec.stride_px), path, work.check)
         paths.append(path)
-    return paths
-
-
-def _write_sheets(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
-    """The contact sheet of each measure that has hotspots."""
-    paths, frame = [], work.plan.frame
-    for item in scored:
-        if item.target is not None and item.hotspots:
-            work.check()
-            path, place = work.out / f"hotspots-{item.name}.png", place_of(frame, item.target.spec.stride_px)
-            # Its pictures are narrow: the whole title would be cut off.
-            title = work.manifest.reference
-            write_sheet(path, work.slide, item.hotspots, place, mpp=frame.mpp, title=title)
-            paths.append(path)
     return paths
 
 
@@ -218,4 +143,6 @@ def _with_density(item: Scored, plan: Plan) -> dict[str, Any]:
 
 
 def _media_type(path: Path) -> str:
+    if path.name.endswith(DZI_TILES):
+        return "image/jpeg"
     return MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -14,7 +14,7 @@ from workers.measures.hotspots import DensestDisc, densest_discs, percentile_cou
 from workers.measures.points import Point
 from workers.outputs.place import Place
 from workers.plan import Plan
-from workers.result import DiscPart, GradePart, HotspotPart
+from workers.result_scores import DiscPart, GradePart, HotspotPart
 
 STEP_UM = 50.0
 """About so far apart are the positions at which counts are taken: a sixteenth of the radius of 2 mm2."""
@@ -113,7 +113,7 @@ def tissue_positions(plan: Plan) -> tuple[Positions, float]:
     """(positions (n, 2) in um on an even grid over the analysed tissue, how far they are apart)."""
     side_um = plan.grid.cell_px * plan.frame.mpp
     per_side = max(1, round(side_um / STEP_UM))
-    rows, columns = np.nonzero(plan.cells)
+    rows, columns = np.nonzero(plan.analysed)
     offsets = (np.arange(per_side) + 0.5) / per_side
     xs = columns[:, None, None] + offsets[None, None, :] + np.zeros((1, per_side, 1))
     ys = rows[:, None, None] + offsets[None, :, None] + np.zeros((1, 1, per_side))

@@ -1,16 +1,19 @@
 """The keeper: raw outputs of tiles become the stored values of shards, each pixel written once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import RefusedInputError
 from models.manifest import Manifest, OutputSpec
+from models.measures_spec import IhcCellsMeasure
 from models.postprocess import class_map, image_bytes, probability_bytes
 from models.predictor import Maps
 from workers.engine.checkpoint import BandRecord
+from workers.engine.empty import flat_answer
 from workers.engine.seams import SeamSums, measure_seams
 from workers.engine.stream import Piece
 from workers.geometry import Box, Frame
@@ -30,15 +33,46 @@ class Target:
     """Raw (C, h, w) to stored (h, w) or (C, h, w)."""
 
 
-def choose_targets(manifest: Manifest, frame: Frame, grid: Grid) -> tuple[Target, ...]:
-    """The maps a package's outputs are stored as."""
+def choose_targets(
+    manifest: Manifest, frame: Frame, grid: Grid, outputs: Sequence[str] | None = None
+) -> tuple[Target, ...]:
+    """The maps a package's outputs are stored as.
+
+    Parameters
+    ----------
+    outputs
+        Names of those that are wanted, None for all; those that are measured are kept whether they are wanted or not.
+
+    Raises
+    ------
+    RefusedInputError
+        The package has no such output.
+    """
     targets = []
+    kept = _kept_outputs(manifest, outputs)
     for output in manifest.outputs:
+        if output.name not in kept:
+            continue
         store = {"classes": class_map, "image": image_bytes, "heat": probability_bytes}[output.kind]
         targets.append(Target(_map_spec(output, output.kind, frame, grid), output, store))
         if output.kind == "classes" and output.keep_probabilities:
             targets.append(Target(_map_spec(output, "probabilities", frame, grid), output, probability_bytes))
     return tuple(targets)
+
+
+def _kept_outputs(manifest: Manifest, wanted: Sequence[str] | None) -> set[str]:
+    names = [output.name for output in manifest.outputs]
+    if wanted is None:
+        return set(names)
+    if unknown := [name for name in wanted if name not in names]:
+        raise RefusedInputError(
+            f"{manifest.reference} has no output {unknown[0]!r:.80}.", f"It has {', '.join(sorted(names))}."
+        )
+    measured = {measure.output for measure in manifest.measures}
+    measured |= {m.marker for m in manifest.measures if isinstance(m, IhcCellsMeasure) and m.marker is not None}
+    if not measured and not wanted:
+        raise RefusedInputError("No map would be kept.", f"Name one or more of {', '.join(sorted(names))}.")
+    return measured | set(wanted)
 
 
 def _map_spec(output: OutputSpec, kind: MapKind, frame: Frame, grid: Grid) -> MapSpec:
@@ -54,6 +88,7 @@ def _map_spec(output: OutputSpec, kind: MapKind, frame: Frame, grid: Grid) -> Ma
         chunk_px=chunk_side(shard_px),
         fill=fill_of(kind),
         classes=output.classes,
+        virtual=output.virtual,
     )
 
 
@@ -76,23 +111,28 @@ class Keeper:
         self._tiles = 0
 
     def __call__(self, pieces: list[Piece], maps: Maps) -> None:
-        """Keep the pieces of one batch; `maps` holds raw outputs (N, C, h, w), one row per piece."""
-        for row, piece in enumerate(pieces):
+        """Keep the pieces of one batch; `maps` holds raw outputs (N, C, h, w), one row per piece that is not empty."""
+        row = 0
+        for piece in pieces:
             for target in self._targets:
-                self._paste(target, piece, maps[target.output.name][row])
+                self._paste(target, piece, None if piece.is_empty else maps[target.output.name][row])
+            row += not piece.is_empty
             self._tiles += 1
             if piece.ends_shard:
                 self._finish_shard(piece.shard)
             if piece.ends_band:
                 self._finish_band(piece.band.index)
 
-    def _paste(self, target: Target, piece: Piece, raw: NDArray[np.float32]) -> None:
+    def _paste(self, target: Target, piece: Piece, raw: NDArray[np.float32] | None) -> None:
+        """Write what a tile keeps; `raw` is the network's answer, None where the tile is empty."""
         stride = target.spec.stride_px
         keep = _clip(piece.tile.keep.divide(stride), target.spec)
-        inset = target.output.inset_px
-        origin = piece.tile.read.grow(-inset)
-        at = keep.shift(-origin.x // stride, -origin.y // stride)
-        values = target.store(raw[:, at.y : at.bottom, at.x : at.right], target.output)
+        if raw is None:
+            values = flat_answer(target.output)
+        else:
+            origin = piece.tile.read.grow(-target.output.inset_px)
+            at = keep.shift(-origin.x // stride, -origin.y // stride)
+            values = target.store(raw[:, at.y : at.bottom, at.x : at.right], target.output)
         canvas = self._canvas_of(target, piece.shard)
         corner = self._shard_box(target, piece.shard)
         inside = keep.shift(-corner.x, -corner.y)
@@ -129,9 +169,9 @@ class Keeper:
     def _add_seams(self, target: Target, shard: tuple[int, int], values: Stored) -> None:
         if target.spec.kind == "classes":
             return
-        box = self._shard_box(target, shard)
+        box, stride = self._shard_box(target, shard), target.spec.stride_px
         borders = tuple(
-            [line - start for line in _tile_lines(self._plan.grid, axis, target.spec.stride_px, start, stop)]
+            [line // stride - start for line in self._plan.tile_lines(axis, start * stride, stop * stride)]
             for axis, start, stop in ((0, box.x, box.right), (1, box.y, box.bottom))
         )
         planes = values if values.ndim == 3 else values[np.newaxis]
@@ -146,11 +186,3 @@ class Keeper:
 
 def _clip(box: Box, spec: MapSpec) -> Box:
     return box.intersect(Box(0, 0, spec.width_px, spec.height_px))
-
-
-def _tile_lines(grid: Grid, axis: int, stride_px: int, start: int, stop: int) -> range:
-    """Map columns (axis 0) or rows (axis 1) strictly inside [start, stop) at which a tile begins."""
-    step = grid.tile_px // stride_px
-    origin = (grid.origin_x, grid.origin_y)[axis] // stride_px
-    first = origin + ((start - origin) // step + 1) * step
-    return range(first, stop, step)

@@ -5,24 +5,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from models.errors import MppOutOfRangeError, NoTissueError, RefusedInputError, WrongStainError
+import numpy as np
+
+from models.errors import MppOutOfRangeError, NoTissueError, Reason, RefusedInputError
 from models.manifest import Manifest
-from models.parameters import FORCE, apply_parameters, read_parameters
+from models.parameters import CASCADE, FORCE, apply_parameters, read_parameters
 from models.registry import Package, resolve
 from models.runtimes import load_predictor
+from workers.engine.cascade import Look, cascade_rules, cells_with_candidates
 from workers.engine.keep import choose_targets
 from workers.engine.progress import Event, Report
 from workers.engine.stopwatch import Stopwatch
 from workers.engine.work import RunRequest, Work
 from workers.geometry import Frame
 from workers.outputs.files import slide_sha256
-from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan
+from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan, spare_cells
 from workers.quality import QualityReport, assess, tissue_cells
+from workers.quality.scorable import check_scorable, find_reasons, tissue_in
 from workers.regions import Shape, cut_cells, region_shapes
 from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
-
-STAIN_CONFIDENCE = 0.8
-"""A stain guess at least this sure, and other than the package's, stops a run that is not forced."""
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def prepare(
     RefusedInputError
         A parameter is not the package's, or a region is not the slide's.
     NotScorableError
-        There is no tissue, or the stain is not the package's and the run is not forced.
+        There is no tissue; or stain, focus or too little tissue speak against a number and the run is not forced.
     """
     parameters = read_parameters(package.manifest, request.parameters)
     manifest = apply_parameters(package.manifest, parameters)
@@ -75,11 +76,18 @@ def prepare(
         report(Event("quality", 0, 1))
         quality = assess(slide)
         report(Event("quality", 1, 1))
-    _check_stain(quality, manifest, FORCE in parameters)
     plan = _plan(slide, manifest, request.tile_px, quality, shapes)
+    reasons = find_reasons(
+        quality, manifest, tissue_in(quality.tissue, plan.analysed, plan.grid.cell_px * plan.frame.mpp)
+    )
+    check_scorable(reasons, force=FORCE in parameters)
+    if CASCADE in parameters:
+        with watch.stage("cascade"):
+            look = Look(slide, plan.frame, plan.grid, request.readers, report, stop)
+            plan = spare_cells(plan, cells_with_candidates(look, cascade_rules(manifest), plan.cells, plan.tissue))
     with watch.stage("load network"):
         predictor = load_predictor(package, request.provider, request.tile_px, request.batch, request.threads)
-    targets = choose_targets(manifest, plan.frame, plan.grid)
+    targets = choose_targets(manifest, plan.frame, plan.grid, request.outputs)
     return Work(
         request=request,
         slide=slide,
@@ -91,6 +99,7 @@ def prepare(
         shapes=shapes,
         targets=targets,
         quality=quality,
+        overridden=reasons,
         report=report,
         watch=watch,
         stop=stop,
@@ -101,21 +110,12 @@ def _check_mpp(info: SlideInfo, manifest: Manifest) -> None:
     grid = manifest.grid
     mpp = frame_mpp(info, grid.mpp)
     if info.mpp > grid.mpp_max or not grid.mpp_min <= mpp <= grid.mpp_max:
+        text = f"The slide has {info.mpp:.4g} um/px; {manifest.reference} takes {grid.mpp_min:g} to {grid.mpp_max:g}."
         raise MppOutOfRangeError(
-            f"The slide has {info.mpp:.4g} um/px; {manifest.reference} takes {grid.mpp_min:g} to {grid.mpp_max:g}.",
+            text,
             "Use a package made for this resolution, or give the true one with --mpp.",
+            [Reason(MppOutOfRangeError.slug, text, info.mpp, f"{grid.mpp_min:g} to {grid.mpp_max:g}")],
         )
-
-
-def _check_stain(quality: QualityReport, manifest: Manifest, force: bool) -> None:
-    guess = quality.stain
-    if manifest.stain in ("any", guess.stain) or guess.confidence < STAIN_CONFIDENCE or force:
-        return
-    raise WrongStainError(
-        f"The slide looks like {guess.stain} (confidence {guess.confidence:.2f}); {manifest.reference} is for "
-        f"{manifest.stain}.",
-        "Use a package for this stain, or set the parameter `force` (--force); the result will say that it was forced.",
-    )
 
 
 def _plan(
@@ -128,11 +128,15 @@ def _plan(
     grid = _grid(manifest, tile_px)
     tissue = tissue_cells(quality.tissue, frame, grid.cell_px, cell_shape(frame, grid))
     if not tissue.any():
+        text = "Nothing on the slide looks like tissue."
         raise NoTissueError(
-            f"Of {quality.tissue_fraction:.2%} of the slide nothing looks like tissue.",
+            text,
             "Look at the slide; a blank or pen-covered one has nothing to analyse.",
+            [Reason(NoTissueError.slug, text, quality.tissue_fraction, 0.0)],
         )
-    return make_plan(frame, grid, cut_cells(tissue, shapes, frame, grid), tissue)
+    analysed = cut_cells(tissue, shapes, frame, grid)
+    computed = cut_cells(np.ones_like(tissue), shapes, frame, grid) if grid.is_clamped else analysed
+    return make_plan(frame, grid, computed, tissue)
 
 
 def _grid(manifest: Manifest, tile_px: int | None) -> Grid:

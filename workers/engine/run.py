@@ -74,10 +74,13 @@ def _throw_away(work: Work, state: Path) -> None:
     out = work.request.out
     if (out / RESULT_NAME).is_file():
         earlier = Result.model_validate(json.loads((out / RESULT_NAME).read_bytes()))
+        # A result that came from elsewhere may name what is not its own.
         for part in earlier.files:
-            # A result that came from elsewhere may name what is not its own.
             if (out / part.path).resolve().is_relative_to(out.resolve()):
                 (out / part.path).unlink(missing_ok=True)
+        for folder in earlier.folders:
+            if out.resolve() in (out / folder.path).resolve().parents:
+                shutil.rmtree(out / folder.path, ignore_errors=True)
     for path in (out / RESULT_NAME, state / "identity.json", state / "bands.jsonl"):
         path.unlink(missing_ok=True)
     shutil.rmtree(work.maps, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 Three stages joined by bounded queues:
 
-* reader threads decode tiles ahead of the network (`Window` bounds how far);
+* reader threads decode tiles ahead of the network (`Window` bounds how far), and tell those that are empty;
 * the calling thread makes batches of one fixed shape and runs the network;
 * one keeper thread turns raw outputs into stored values, writes each kept box once, and commits whole bands.
 
@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 
 from models.errors import HistoserveError
 from models.predictor import Batch, Maps, Predictor, Statistics
+from workers.deepliif.grid import extend
+from workers.engine.empty import is_answered
 from workers.engine.stopwatch import Stopwatch
+from workers.geometry import Box
 from workers.plan import Band, Plan, Tile
 from workers.slides.slide import RGB, Slide
 
@@ -46,6 +49,8 @@ class Piece:
     tile: Tile
     ends_shard: bool
     ends_band: bool
+    is_empty: bool = False
+    """The network did not see it: its answer is flat."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +68,11 @@ class Stream:
     stop: threading.Event
 
 
+Taken = tuple[Piece, RGB | None]
+"""A piece and its pixels as the network sees them; None where it is empty."""
 Keep = Callable[[list[Piece], Maps], None]
-"""Takes the pieces of one batch and the raw outputs, one row per piece; called in order from one thread."""
+"""Takes the pieces of one batch and the raw outputs, one row per piece that is not empty; called in order from one
+thread."""
 
 
 def run_stream(stream: Stream, bands: Iterable[Band], keep: Keep) -> None:
@@ -92,8 +100,10 @@ def _run(
 ) -> None:
     waiting: deque[Future[None]] = deque()
     for pieces, batch in _batches(stream, _read_ahead(stream, _pieces(stream.plan, bands), readers)):
-        with stream.stopwatch.stage("infer"):
-            maps = stream.predictor.predict(batch, stream.statistics)
+        maps = {}
+        if not all(piece.is_empty for piece in pieces):
+            with stream.stopwatch.stage("infer"):
+                maps = stream.predictor.predict(batch, stream.statistics)
         waiting.append(keeper.submit(_keep, stream, keep, pieces, maps))
         # Waiting for the oldest one bounds the memory and brings the keeper's failure here.
         while len(waiting) > KEEPER_BATCHES or (waiting and waiting[0].done()):
@@ -116,10 +126,10 @@ def _pieces(plan: Plan, bands: Iterable[Band]) -> Iterator[Piece]:
             yield Piece(band, shard, tile, ends_shard=after != shard, ends_band=after is None)
 
 
-def _read_ahead(stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor) -> Iterator[tuple[Piece, RGB]]:
+def _read_ahead(stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor) -> Iterator[Taken]:
     """Each piece with its pixels, in order; tiles of about two batches are read ahead."""
     window = 2 * stream.predictor.batch_shape[0] + stream.readers
-    pending: deque[tuple[Piece, Future[RGB]]] = deque()
+    pending: deque[tuple[Piece, Future[RGB | None]]] = deque()
     for piece in pieces:
         pending.append((piece, readers.submit(_read, stream, piece.tile)))
         if len(pending) >= window:
@@ -128,34 +138,48 @@ def _read_ahead(stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExec
         yield _take(stream, pending)
 
 
-def _take(stream: Stream, pending: deque[tuple[Piece, Future[RGB]]]) -> tuple[Piece, RGB]:
+def _take(stream: Stream, pending: deque[tuple[Piece, Future[RGB | None]]]) -> Taken:
     piece, future = pending.popleft()
     with stream.stopwatch.stage("wait for reader"):
         return piece, future.result()
 
 
-def _read(stream: Stream, tile: Tile) -> RGB:
+def _read(stream: Stream, tile: Tile) -> RGB | None:
+    """The pixels that the network sees; None where the tile is empty and answered without it."""
     if stream.stop.is_set():
         raise StoppedError("The run was stopped.", "Start it again with the same arguments to go on.")
     with stream.stopwatch.stage("read"):
-        pixels = stream.slide.read(tile.read, stream.plan.frame.mpp)
+        pixels = _pixels(stream, tile.read)
     with stream.stopwatch.stage("prepare"):
-        return stream.prepare(pixels)
+        return None if is_answered(pixels, stream.predictor.manifest) else stream.prepare(pixels)
 
 
-def _batches(stream: Stream, tiles: Iterable[tuple[Piece, RGB]]) -> Iterator[tuple[list[Piece], Batch]]:
-    """Batches of the network's one shape. None spans two bands, so a band's bytes do not depend on its neighbours."""
+def _pixels(stream: Stream, box: Box) -> RGB:
+    """White outside of the slide; mirrored where tiles are clamped, which reach out of a frame smaller than a tile."""
+    plan = stream.plan
+    if not plan.grid.is_clamped:
+        return stream.slide.read(box, plan.frame.mpp)
+    return extend(stream.slide.read(box.intersect(plan.frame.box), plan.frame.mpp), plan.grid.read_px)
+
+
+def _batches(stream: Stream, tiles: Iterable[Taken]) -> Iterator[tuple[list[Piece], Batch]]:
+    """Batches of the network's one shape. None spans two bands, so a band's bytes do not depend on its neighbours.
+
+    Empty tiles take no place in a batch; they are among its pieces, in order.
+    """
     size = stream.predictor.batch_shape[0]
     pieces: list[Piece] = []
-    batch = _empty_batch(stream)
+    batch, filled = _white_batch(stream), 0
     for piece, pixels in tiles:
-        batch[len(pieces)] = pixels
-        pieces.append(piece)
-        if len(pieces) == size or piece.ends_band:
+        if pixels is not None:
+            batch[filled] = pixels
+            filled += 1
+        pieces.append(replace(piece, is_empty=pixels is None))
+        if filled == size or piece.ends_band:
             yield pieces, batch
-            pieces, batch = [], _empty_batch(stream)
+            pieces, batch, filled = [], _white_batch(stream), 0
 
 
-def _empty_batch(stream: Stream) -> NDArray[np.uint8]:
+def _white_batch(stream: Stream) -> NDArray[np.uint8]:
     # White, as the glass outside of the slide: a short batch is filled up with it and its answers are dropped.
     return np.full(stream.predictor.batch_shape, 255, dtype=np.uint8)

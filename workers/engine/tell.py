@@ -6,22 +6,38 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.parameters import FORCE, parameters_in_effect
+from models.errors import TooFewCellsError
+from models.parameters import CASCADE, parameters_in_effect
 from models.seen import find_unmeasured, find_unseen
 from workers.engine.calibrate import Fitted
 from workers.engine.checkpoint import BandRecord
 from workers.engine.finish import Finished, seam_scores
 from workers.engine.hotspot import unfilled_texts
-from workers.engine.score import tissue_mm2
+from workers.engine.score import computed_mm2, tissue_mm2
+from workers.engine.virtual import tell_virtual, virtual_texts
 from workers.engine.work import Work, slide_files
-from workers.plan import Plan
-from workers.result import BoxPart, FramePart, PackagePart, PlanPart, Result, SlidePart, WarningPart
+from workers.result import (
+    BoxPart,
+    ForcedPart,
+    FramePart,
+    PackagePart,
+    PlanPart,
+    ReasonPart,
+    Result,
+    SlidePart,
+    WarningPart,
+)
+
+NOT_TOLD = frozenset({"slide_sha256", "forced_by"})
+"""Of the request: what the result tells elsewhere."""
+NOBODY = "unknown"
 
 
 def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandRecord], *, resumed: bool) -> Result:
     """The result; its seconds are filled in when the last of them is over."""
     plan, manifest = work.plan, work.package.manifest
     network = manifest.file("network")
+    forced = _forced(work, finished.warnings)
     return Result(
         code_version=version("histoserve"),
         slide=_slide_part(work),
@@ -37,21 +53,24 @@ def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandR
             height_px=plan.frame.height_px,
             level0_per_px=plan.frame.scale,
         ),
-        plan=_plan_part(plan, records),
+        plan=_plan_part(work, records),
         quality=work.quality.as_dict() | _seen(work, fitted),
         scores=finished.scores,
         regions=finished.regions,
         seam_scores=seam_scores(work.targets, records),
+        virtual=tell_virtual(manifest),
         files=finished.files,
         folders=finished.folders,
         configuration=_configuration(work, fitted),
         seconds={},
         resumed=resumed,
-        warnings=_warnings(work, fitted),
+        forced=forced,
+        warnings=(*_forced_warnings(forced), *_warnings(work, fitted), *finished.warnings),
     )
 
 
-def _plan_part(plan: Plan, records: Sequence[BandRecord]) -> PlanPart:
+def _plan_part(work: Work, records: Sequence[BandRecord]) -> PlanPart:
+    plan = work.plan
     planned, done = plan.count_tiles(), sum(record.tiles for record in records)
     return PlanPart(
         tile_px=plan.grid.tile_px,
@@ -62,6 +81,7 @@ def _plan_part(plan: Plan, records: Sequence[BandRecord]) -> PlanPart:
         tiles_done=done,
         tiles_failed=planned - done,
         tissue_mm2=tissue_mm2(plan),
+        computed_mm2=computed_mm2(plan) if CASCADE in work.parameters else None,
     )
 
 
@@ -85,7 +105,7 @@ def _slide_part(work: Work) -> SlidePart:
 
 def _configuration(work: Work, fitted: Fitted) -> dict[str, Any]:
     asked = replace(work.request, slide=Path(work.request.slide.name), out=Path("."))
-    request = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name != "slide_sha256"}
+    request = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name not in NOT_TOLD}
     chosen = {
         "parameters": parameters_in_effect(work.package.manifest, work.parameters),
         "regions": None if work.request.regions is None else work.request.regions.model_dump(mode="json"),
@@ -115,6 +135,20 @@ def _unseen_texts(work: Work, fitted: Fitted) -> list[str]:
     return texts
 
 
+def _forced(work: Work, warnings: Sequence[WarningPart]) -> ForcedPart | None:
+    """What was overruled: before the run, and what ends one that is not forced when its cells are counted."""
+    reasons = [ReasonPart(slug=r.slug, text=r.text, value=r.value, limit=r.limit) for r in work.overridden]
+    reasons += [ReasonPart(slug=w.slug, text=w.text) for w in warnings if w.slug == TooFewCellsError.slug]
+    return ForcedPart(by=work.request.forced_by or NOBODY, reasons=tuple(reasons)) if reasons else None
+
+
+def _forced_warnings(forced: ForcedPart | None) -> tuple[WarningPart, ...]:
+    if forced is None:
+        return ()
+    slugs = ", ".join(reason.slug for reason in forced.reasons)
+    return (WarningPart(slug="forced", text=f"The run was forced in spite of: {slugs}."),)
+
+
 def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
     manifest, guess = work.package.manifest, work.quality.stain
     told = [WarningPart(slug=slug, text=text) for slug, text in work.quality.warnings]
@@ -122,9 +156,15 @@ def _warnings(work: Work, fitted: Fitted) -> tuple[WarningPart, ...]:
     told += [WarningPart(slug="stain-normalisation", text=text) for text in fitted.stain.warnings]
     told += [WarningPart(slug="stain-unseen", text=text) for text in _unseen_texts(work, fitted)]
     if manifest.stain not in ("any", guess.stain):
-        forced = " The run was forced." if FORCE in work.parameters else ""
-        text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}.{forced}"
+        text = f"The slide looks like {guess.stain}, the package is for {manifest.stain}."
         told.append(WarningPart(slug="wrong-stain", text=text))
+    if CASCADE in work.parameters:
+        text = (
+            f"A cascade: of {tissue_mm2(work.plan):.4g} mm2 of tissue the network computed "
+            f"{computed_mm2(work.plan):.4g} mm2, where dark discs are. It may have missed what the whole map shows."
+        )
+        told.append(WarningPart(slug="cascade", text=text))
+    told += [WarningPart(slug="virtual-stain", text=text) for text in virtual_texts(manifest)]
     told += [
         WarningPart(slug="hotspot-unfilled", text=text) for text in unfilled_texts(manifest, tissue_mm2(work.plan))
     ]

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from models.errors import Reason
 from models.parameters import Parameters
 from models.predictor import Predictor
 from models.registry import Package
@@ -40,10 +41,16 @@ class RunRequest:
     overwrite: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     """The package's numbers that are set otherwise; what is not its own is refused."""
+    dzi: bool | None = None
+    """Whether images are left as Deep Zoom images too; None: the one of a package that makes a virtual slide."""
     regions: Regions | None = None
     """Where on the slide to look; None is all of it."""
+    outputs: tuple[str, ...] | None = None
+    """Outputs whose maps are kept beside those that are measured; None is all of them."""
     slide_sha256: str | None = None
     """The slide's digest, where somebody has just computed it."""
+    forced_by: str | None = None
+    """Who answers for a run that is forced; told in the result, no part of what is computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +70,8 @@ class Work:
     """The regions; none where all of the slide is looked at."""
     targets: tuple[Target, ...]
     quality: QualityReport
+    overridden: tuple[Reason, ...]
+    """What spoke against the run and was overridden by force."""
     report: Report
     watch: Stopwatch
     stop: threading.Event
@@ -91,6 +100,7 @@ def run_identity(work: Work) -> dict[str, Any]:
         "tile_px": work.plan.grid.tile_px,
         "batch": work.predictor.batch_shape[0],
         "parameters": dict(work.parameters),
+        "outputs": None if work.request.outputs is None else sorted({t.output.name for t in work.targets}),
         "regions": None if work.request.regions is None else work.request.regions.digest,
     }
 

@@ -42,9 +42,12 @@ def write_circles(path: Path, circles: Sequence[Mapping[str, Any]], place: Place
     Parameters
     ----------
     circles
-        Each with `x_px`, `y_px`, `radius_px` and `count`.
+        Each with `x_px`, `y_px`, `radius_px` and `count`, and a `name` where it has one of its own.
     """
-    features = [_annotation(circle, f"{name} {rank}", name, colour) for rank, circle in enumerate(circles, start=1)]
+    features = [
+        _annotation(circle, circle.get("name", f"{name} {rank}"), name, colour)
+        for rank, circle in enumerate(circles, start=1)
+    ]
     document = {"type": "FeatureCollection", "histoserve": place.metadata(), "features": features}
     write_whole(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 

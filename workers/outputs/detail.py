@@ -1,7 +1,7 @@
 """The detail: the field with the most cells at full resolution, outlines drawn, for a person to judge the cells by."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,17 @@ def densest_field(table: Path, place: Place, width_px: int, height_px: int, fiel
     return Box(x, y, field_px, field_px).intersect(Box(0, 0, width_px, height_px))
 
 
-def write_detail(path: Path, pixels: RGB, box: Box, table: Path, *, place: Place, labels: Labels, title: str) -> None:
+def write_detail(
+    path: Path,
+    pixels: RGB,
+    box: Box,
+    table: Path,
+    *,
+    place: Place,
+    labels: Labels,
+    title: str,
+    mark: Sequence[str] = (),
+) -> None:
     """Write a crop of the slide with the outlines of its cells as a PNG, `ZOOM` times enlarged.
 
     Parameters
@@ -58,6 +68,8 @@ def write_detail(path: Path, pixels: RGB, box: Box, table: Path, *, place: Place
         In map px.
     table
         The Parquet file of the cells.
+    mark
+        Lines in a band above the crop.
     """
     crop = Image.fromarray(pixels).resize((box.width * ZOOM, box.height * ZOOM), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(crop)
@@ -70,7 +82,7 @@ def write_detail(path: Path, pixels: RGB, box: Box, table: Path, *, place: Place
         draw.line([*corners, *corners[:4]], fill=colours[name], width=2, joint="curve")
         shown[name] = colours[name]
     legend = [(name, colour) for name, colour in colours.items() if name in shown]
-    write_picture(path, np.asarray(crop), Caption(title, legend, place.mpp / ZOOM))
+    write_picture(path, np.asarray(crop), Caption(title, legend, place.mpp / ZOOM, mark))
 
 
 def read_outlines(table: Path, place: Place, box: Box) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -17,13 +17,20 @@ BATCH = 8192
 
 
 def write_findings(
-    folder: Path, stem: str, findings: Iterable[Cell] | Iterable[Point], place: Place, labels: Labels
+    folder: Path,
+    stem: str,
+    findings: Iterable[Cell] | Iterable[Point],
+    place: Place,
+    labels: Labels,
+    *,
+    is_brief: bool = False,
 ) -> tuple[Path, ...]:
-    """The paths of `stem`.geojson, .parquet and .csv; they appear once the last finding is written.
+    """The paths of `stem`.geojson, .parquet and .csv, or of the Parquet file alone where brief.
 
-    Memory is one batch of findings.
+    They appear once the last finding is written. Memory is one batch of findings.
     """
-    writers = {".geojson": geojson_writer, ".parquet": parquet_writer, ".csv": csv_writer}
+    whole = {".geojson": geojson_writer, ".parquet": parquet_writer, ".csv": csv_writer}
+    writers = {".parquet": parquet_writer} if is_brief else whole
     paths = tuple(folder / f"{stem}{suffix}" for suffix in writers)
     with ExitStack() as stack:
         sinks = [

@@ -13,6 +13,7 @@ from typing import Any
 from yaozarrs import v05
 
 from workers.geometry import Frame
+from workers.outputs.marks import MARK, mark_metadata
 from workers.outputs.place import place_of
 from workers.outputs.shards import ZSTD_LEVEL
 from workers.outputs.spec import NOT_ANALYSED, MapSpec
@@ -62,7 +63,8 @@ def own_attributes(spec: MapSpec, frame: Frame) -> dict[str, Any]:
         for value, item in enumerate(spec.classes)
     ]
     empty = {"not_analysed": NOT_ANALYSED} if spec.kind == "classes" else {}
-    return {"kind": spec.kind, **place_of(frame, spec.stride_px).metadata(), **empty, "classes": meaning}
+    place = place_of(frame, spec.stride_px).metadata()
+    return {"kind": spec.kind, **place, **mark_metadata(spec.virtual), **empty, "classes": meaning}
 
 
 def _multiscale(spec: MapSpec, frame: Frame) -> dict[str, Any]:
@@ -70,7 +72,9 @@ def _multiscale(spec: MapSpec, frame: Frame) -> dict[str, Any]:
     axes = [{"name": "c", "type": "channel"}, *space] if spec.is_planar else space
     datasets = [_dataset(spec, frame, level) for level in range(spec.levels)]
     method = "majority of 2 x 2" if spec.kind == "classes" else "mean of 2 x 2"
-    return {"name": spec.name, "axes": axes, "datasets": datasets, "type": method}
+    name = spec.name if spec.virtual is None else f"{spec.name} ({MARK})"
+    mark = {"metadata": mark_metadata(spec.virtual)} if spec.virtual is not None else {}
+    return {"name": name, "axes": axes, "datasets": datasets, "type": method, **mark}
 
 
 def _dataset(spec: MapSpec, frame: Frame, level: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from workers.geometry import Box, Frame
 from workers.outputs.colours import paint
 from workers.outputs.files import replace_whole
 from workers.outputs.maps import MapSpec, present_shards, read_box
+from workers.outputs.marks import MARK, mark_metadata, mark_text
 from workers.outputs.place import Place, place_of
 from workers.result import NOTICE
 
@@ -113,13 +114,17 @@ def _chain_pages(file: IO[bytes]) -> None:
 
 def _ome_xml(spec: MapSpec, place: Place) -> str:
     width, height = spec.level_size(0)
-    notes = {"kind": spec.kind, **{name: json.dumps(value) for name, value in place.metadata().items()}}
+    told = place.metadata() | mark_metadata(spec.virtual)
+    notes = {"kind": spec.kind, **{name: json.dumps(value) for name, value in told.items()}}
+    name, description = spec.name, NOTICE
+    if spec.virtual is not None:
+        name, description = f"{spec.name} ({MARK})", f"{mark_text(spec.virtual)} {NOTICE}"
     pairs = "".join(f"<M K={quoteattr(name)}>{escape(value)}</M>" for name, value in notes.items())
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<OME xmlns="{OME}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
         f'xsi:schemaLocation="{OME} {OME}/ome.xsd" Creator="histoserve">'
-        f'<Image ID="Image:0" Name={quoteattr(spec.name)}><Description>{escape(NOTICE)}</Description>'
+        f'<Image ID="Image:0" Name={quoteattr(name)}><Description>{escape(description)}</Description>'
         f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="{width}" SizeY="{height}" SizeC="3" '
         f'SizeZ="1" SizeT="1" Interleaved="true" BigEndian="false" PhysicalSizeX="{place.mpp!r}" '
         f'PhysicalSizeXUnit="µm" PhysicalSizeY="{place.mpp!r}" PhysicalSizeYUnit="µm">'

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from workers.geometry import Box, Frame
 from workers.outputs.colours import paint, palette
 from workers.outputs.maps import MapSpec, read_box
+from workers.outputs.marks import mark_lines
 from workers.outputs.picture import RGB, Caption, resize, write_picture
 from workers.outputs.place import place_of
 
 SIDE_PX = 2000
 MAX_ZOOM = 4
 """A tiny map is shown at most so many times larger."""
+COARSE_PX = 8
+"""Of a map whose pixels are wider than this, in px of the frame, each is a tile of the slide, and shown as large."""
 BORDER_MPP = 1.2
 """Borders are drawn where the picture is at least this fine, um per px."""
 FINER = 4
@@ -52,13 +55,13 @@ def write_overview(path: Path, folder: Path, spec: MapSpec, frame: Frame, *, thu
         pixels = draw_borders(slide, _sample(folder, spec, frame, mpp, (width, height)), spec)
     else:
         pixels = _tint(slide, folder, spec, frame, mpp)
-    write_picture(path, pixels, Caption(title, _legend(spec), mpp))
+    write_picture(path, pixels, Caption(title, _legend(spec), mpp, mark_lines(spec.virtual)))
 
 
 def picture_mpp(spec: MapSpec, frame: Frame) -> float:
     """The resolution of the overview."""
     longest_um = max(frame.width_px, frame.height_px) * frame.mpp
-    return max(longest_um / SIDE_PX, frame.mpp * spec.stride_px / MAX_ZOOM)
+    return max(longest_um / SIDE_PX, frame.mpp * min(spec.stride_px, COARSE_PX) / MAX_ZOOM)
 
 
 def draw_borders(slide: RGB, classes: NDArray[np.uint8], spec: MapSpec) -> RGB:

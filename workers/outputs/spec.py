@@ -34,6 +34,8 @@ class MapSpec:
     fill: int
     """The value where nothing was written."""
     classes: tuple[ClassSpec, ...] = ()
+    virtual: str | None = None
+    """What it shows without its having been measured; None where it shows what is on the slide."""
 
     def __post_init__(self) -> None:
         if self.shard_px % self.chunk_px:

@@ -41,12 +41,14 @@ SCHEMA = pa.schema(
 )
 CSV_COLUMNS = tuple(name for name in SCHEMA.names if name != "outline")
 WKB_POINT, WKB_POLYGON = 1, 3
+HEADER_SIZE = struct.calcsize("<BIII")
+"""Of a polygon of one ring, before its corners."""
 
 
 @contextmanager
 def parquet_writer(path: Path, place: Place, labels: Labels) -> Iterator[Write]:
     """A function that appends a row group of findings; the file appears when the block ends well."""
-    schema = SCHEMA.with_metadata({"histoserve": json.dumps(place.metadata()), "geo": json.dumps(_geo_metadata())})
+    schema = SCHEMA.with_metadata({"histoserve": json.dumps(place.metadata()), "geo": json.dumps(geo_metadata())})
     with replace_whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
 
         def write(findings: Findings) -> None:
@@ -96,7 +98,8 @@ def _well_known_binary(finding: Cell | Point, place: Place) -> bytes:
     return b"".join((head, ring.tobytes(), ring[0].tobytes()))
 
 
-def _geo_metadata() -> dict[str, Any]:
+def geo_metadata() -> dict[str, Any]:
+    """What makes a Parquet file with outlines a GeoParquet one."""
     column = {"encoding": "WKB", "geometry_types": ["Polygon", "Point"], "crs": None, "edges": "planar"}
     return {"version": "1.1.0", "primary_column": "outline", "columns": {"outline": column}}
 

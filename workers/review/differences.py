@@ -78,13 +78,13 @@ def compare_results(a: Result, b: Result) -> Comparison:
     differences = [
         *_differing("slide", _flat(a.slide.model_dump()), _flat(b.slide.model_dump())),
         *_differing("package", a.package.model_dump(), b.package.model_dump()),
-        *_differing("code", {"version": a.code_version}, {"version": b.code_version}),
+        *_differing("code", _code(a, b), _code(b, a)),
         *(found for found in chosen if _top(found.name) not in INCIDENTAL),
         *_differing("plan", _flat(_plan(a)), _flat(_plan(b))),
         *_differing("quality", _flat(a.quality), _flat(b.quality)),
         *_warnings(a, b),
         *_differing("scores", _scores(a), _scores(b)),
-        *_differing("files", _digests(a), _digests(b)),
+        *_differing("files", _digests(a, b), _digests(b, a)),
     ]
     incidental = [
         *(found for found in chosen if _top(found.name) in INCIDENTAL),
@@ -172,6 +172,16 @@ def _warnings(a: Result, b: Result) -> Iterator[Difference]:
             yield Difference("warnings", slug, text if in_a else None, text if in_b else None)
 
 
-def _digests(result: Result) -> dict[str, str]:
+def _code(result: Result, other: Result) -> dict[str, Any]:
+    """The version that measured; where one of the two was scored anew, also that which computed the maps."""
+    maps = {"maps": (result.rescored or result).code_version} if result.rescored or other.rescored else {}
+    return {"version": result.code_version, **maps}
+
+
+def _digests(result: Result, other: Result) -> dict[str, str]:
+    """Where one of the two was scored anew: of the files that such a result has, as it leaves maps and pictures out."""
     parts: list[FilePart | FolderPart] = [*result.files, *result.folders]
+    if other.rescored is not None and result.rescored is None:
+        has = {part.path for part in other.files}
+        parts = [part for part in parts if part.path in has]
     return {part.path: part.sha256 for part in parts}

@@ -94,7 +94,7 @@ def verify_result(path: Path, slide: Path | None = None, package: str | None = N
     checks = [
         Check("schema", RESULT_NAME),
         _check_tiles(result),
-        *(_check_part(folder, part) for part in declared),
+        *(check_part(folder, part) for part in declared),
         *_undeclared(folder, result),
         _check_package(result, package),
         _check_slide(result, slide),
@@ -110,7 +110,8 @@ def _check_tiles(result: Result) -> Check:
     return Check("tiles", RESULT_NAME, "failed", text, "No finished run says so; the file was changed. " + AGAIN)
 
 
-def _check_part(folder: Path, part: FilePart | FolderPart) -> Check:
+def check_part(folder: Path, part: FilePart | FolderPart) -> Check:
+    """Whether a file or folder in the folder of a result is what its `result.json` says."""
     subject: Subject = "file" if isinstance(part, FilePart) else "folder"
     path = folder / part.path
     if not _is_inside(part.path):

@@ -24,7 +24,8 @@ class ProbeLimits:
     memory_bytes: int = 1 << 30
     """Address space beyond what the libraries have mapped when they are loaded."""
     cpu_s: int = 20
-    wall_s: float = 60.0
+    wall_s: float = 240.0
+    """Longer than `cpu_s`: on a busy machine a sound slide waits for its turn."""
 
 
 def probe_slide(path: Path, mpp_override: float | None = None, limits: ProbeLimits | None = None) -> SlideInfo:

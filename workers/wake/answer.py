@@ -2,6 +2,8 @@
 
 import errno
 import os
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -35,7 +37,8 @@ def _answer_slide(place: Place, slide_id: str) -> None:
 
 
 def _answer_job(place: Place, job_id: str) -> None:
-    from workers.wake.job import find_job, stay_on_job
+    from workers.wake.job import find_job, run_bands_of, stay_on_job
+    from workers.wake.rescore import score_anew
 
     job = find_job(place, job_id)
     attempt = None if job is None else _start(place, job_id)
@@ -44,7 +47,8 @@ def _answer_job(place: Place, job_id: str) -> None:
     log = structlog.get_logger().bind(job=job_id, attempt=attempt.number)
     outcome: Outcome = "done"
     try:
-        stay_on_job(place, attempt, job, lambda: _sound_slide(place, job))
+        run = partial(run_bands_of, find_slide=lambda: _sound_slide(place, job))
+        stay_on_job(place, attempt, job, score_anew if job.order.get("rescore_of") else run)
     except LeaseLostError as error:
         log.info("left", reason=error.detail)
         outcome = "ended"
@@ -90,7 +94,7 @@ class RefusedSlideError(HistoserveError):
         self.problem = slide.problem or {}
         super().__init__(str(self.problem.get("detail", "")))
 
-    def as_problem(self) -> dict[str, str]:
+    def as_problem(self) -> dict[str, Any]:
         """What the slide was refused with."""
         return dict(self.problem)
 
@@ -134,7 +138,7 @@ def _foreseen(error: Exception) -> HistoserveError:
     return InternalError(f"{type(error).__name__}: the worker's log has the reason.")
 
 
-def lost_problem(count: int) -> dict[str, str]:
+def lost_problem(count: int) -> dict[str, Any]:
     """What a job is told whose workers died one after the other."""
     return WorkerLostError(
         f"{count} workers in a row died on this job without finishing a piece of it.",

@@ -79,4 +79,4 @@ def _describe(job_id: str, out: Path, path: Path, media_type: str) -> Artifact:
 
 
 def _member_type(path: Path) -> str:
-    return "application/json" if path.suffix == ".json" else "application/octet-stream"
+    return {".json": "application/json", ".jpg": "image/jpeg"}.get(path.suffix, "application/octet-stream")

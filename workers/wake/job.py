@@ -3,7 +3,7 @@
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -74,13 +74,13 @@ class Stay:
     """The bands in this worker's hands."""
 
 
-def stay_on_job(place: Place, attempt: Attempt, job: JobRow, find_slide: Callable[[], SlideRow]) -> None:
+def stay_on_job(place: Place, attempt: Attempt, job: JobRow, work: Callable[[Stay, Path], None]) -> None:
     """Work on a job until nothing of it is free, or it is published.
 
     Parameters
     ----------
-    find_slide
-        Gives the job's slide, validated: it may take its time, the lease is renewed meanwhile.
+    work
+        Does it, given a scratch folder; the lease is renewed meanwhile.
 
     Raises
     ------
@@ -97,9 +97,8 @@ def stay_on_job(place: Place, attempt: Attempt, job: JobRow, find_slide: Callabl
     try:
         with Heartbeat(place, attempt, watch, stop) as beat:
             _stop_on_term(beat)
-            stay = Stay(place, attempt, job, beat, watch)
             try:
-                _work(stay, find_slide(), scratch)
+                work(Stay(place, attempt, job, beat, watch), scratch)
             except StoppedError as error:
                 beat.check()
                 raise YieldedError("The worker was asked to leave.") from error
@@ -115,13 +114,21 @@ def _stop_on_term(beat: Heartbeat) -> None:
     signal.signal(signal.SIGTERM, leave)
 
 
-def _work(stay: Stay, slide: SlideRow, scratch: Path) -> None:
-    request = _request(stay, slide, scratch)
+def run_bands_of(stay: Stay, scratch: Path, find_slide: Callable[[], SlideRow]) -> None:
+    """Compute bands of a job as long as there are free ones, and finish it where all are done.
+
+    Parameters
+    ----------
+    find_slide
+        Gives the job's slide, validated; it may take its time.
+    """
+    request = _request(stay, find_slide(), scratch)
     # Validation has had it opened by a limited child.
     with opened_slide(request, stay.watch, is_known=True) as (opened, package):
         work = prepare(request, opened, package, stay.beat.report, stay.watch, stay.beat.stop)
         try:
-            _agree(stay, work)
+            agree(stay, run_identity(work), [sum(1 for _ in work.plan.band_tiles(band)) for band in work.plan.bands])
+            _wake_others(stay)
             create_maps(work.maps, [target.spec for target in work.targets], work.plan.frame)
             with stay.watch.stage("calibrate"):
                 fitted = fit_slide(work.slide, work.plan, work.predictor)
@@ -142,6 +149,7 @@ def _request(stay: Stay, slide: SlideRow, scratch: Path) -> RunRequest:
         provider=settings.provider,
         parameters=order.parameters,
         regions=order.regions,
+        forced_by=order.forced_by,
         readers=settings.readers,
         threads=settings.threads,
         # What we keep ourselves nobody changes; what lies elsewhere is read again.
@@ -149,20 +157,23 @@ def _request(stay: Stay, slide: SlideRow, scratch: Path) -> RunRequest:
     )
 
 
-def _agree(stay: Stay, work: Work) -> None:
-    """Plan the job's bands, or find that others have planned the same."""
-    ours = run_identity(work)
-    tiles = [sum(1 for _ in work.plan.band_tiles(band)) for band in work.plan.bands]
+def agree(stay: Stay, ours: dict[str, Any], tiles: Sequence[int]) -> None:
+    """Plan the job's bands of so many tiles each, or find that others have planned the same.
 
-    def agree() -> dict[str, Any]:
+    Raises
+    ------
+    DeclinedError
+        Others have begun it with another identity.
+    """
+
+    def plan() -> dict[str, Any]:
         with stay.place.ledger.write() as connection:
             return agree_plan(connection, stay.attempt, ours, tiles, patience_s=2 * stay.place.settings.lease_s)
 
-    theirs = patiently(agree)
+    theirs = patiently(plan)
     different = sorted(k for k in theirs.keys() | ours.keys() if theirs.get(k) != ours.get(k))
     if different:
         raise DeclinedError(f"The job was begun with another {', '.join(different)}.")
-    _wake_others(stay)
 
 
 def _wake_others(stay: Stay) -> None:
@@ -176,7 +187,7 @@ def _wake_others(stay: Stay) -> None:
 
 
 def _drain(stay: Stay, work: Work, fitted: Fitted) -> None:
-    while (claim := _claim(stay)) is not None:
+    while (claim := claim_next(stay)) is not None:
         if claim.number == FINISH:
             if _finish(stay, work, fitted, claim):
                 return
@@ -187,12 +198,14 @@ def _drain(stay: Stay, work: Work, fitted: Fitted) -> None:
 
 def _bands(stay: Stay, work: Work, first: Claim) -> Iterator[Band]:
     """The bands that can be had, claimed one by one as the readers come to need them."""
-    for claim in chain([first], iter(lambda: None if _urgent(stay) else _claim(stay), None)):
+    for claim in chain([first], iter(lambda: None if _urgent(stay) else claim_next(stay), None)):
         stay.claims[claim.number] = claim
         yield work.plan.bands[claim.number]
 
 
-def _claim(stay: Stay) -> Claim | None:
+def claim_next(stay: Stay) -> Claim | None:
+    """The next free piece of the job; None where there is none now."""
+
     def claim() -> Claim | None:
         with stay.place.ledger.write() as connection:
             return claim_band(connection, stay.attempt)
@@ -237,13 +250,13 @@ def _finish(stay: Stay, work: Work, fitted: Fitted, claim: Claim) -> bool:
         return False
     done = {number: record for number, (_, record) in records.items()}
     result = conclude(work, fitted, done, resumed=stay.attempt.number > 1)
-    result = result.model_copy(update={"seconds": _seconds(stay)})
+    result = result.model_copy(update={"seconds": seconds_of(stay)})
     write_whole(work.request.out / RESULT_NAME, result.model_dump_json(indent=2).encode() + b"\n")
-    _publish(stay, work, claim, result)
+    publish_result(stay, work.request.out, claim, result)
     return True
 
 
-def _seconds(stay: Stay) -> dict[str, float]:
+def seconds_of(stay: Stay) -> dict[str, float]:
     """Seconds per stage of all workers that were on the job."""
     with stay.place.ledger.read() as connection:
         others = [a.seconds for a in list_attempts(connection, stay.job.id) if a.id != stay.attempt.id]
@@ -254,8 +267,15 @@ def _seconds(stay: Stay) -> dict[str, float]:
     return total
 
 
-def _publish(stay: Stay, work: Work, claim: Claim, result: Result) -> None:
-    prefix, artifacts = store_result(stay.place.store, stay.attempt, claim, work.request.out, result)
+def publish_result(stay: Stay, out: Path, claim: Claim, result: Result) -> None:
+    """Store what lies in `out` and make it the job's result.
+
+    Raises
+    ------
+    LeaseLostError
+        The claim is not ours any more; what was stored is removed.
+    """
+    prefix, artifacts = store_result(stay.place.store, stay.attempt, claim, out, result)
     published = Published(prefix, result.model_dump(mode="json"), artifacts)
 
     def hand_in() -> None:

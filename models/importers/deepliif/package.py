@@ -8,10 +8,10 @@ Ghahremani et al., doi:10.1038/s42256-022-00471-x.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.errors import PackageInvalidError, ProviderUnavailableError
 from models.importers.deepliif.convert import Converted, Mode, Sides, convert_plan, radius_of, read_generator, stride_of
+from models.importers.deepliif.facts import backgrounds_of, model_facts
 from models.importers.deepliif.layout import Layout, read_layout
-from models.importers.deepliif.plan import MASK, Plan, plan_outputs
+from models.importers.deepliif.plan import MASK, Plan, plan_outputs, shows
 from models.manifest import GridSpec, InputSpec, OutputSpec, Paper, Role, StatisticsSpec
 from models.manifest_part import Name, Version
+from models.measures_spec import IhcCellsMeasure
 from models.nets.shapes import Shape
 from models.packaging import GoldenTile, write_package
 from models.registry import Package
@@ -30,6 +32,9 @@ from models.registry import Package
 DESCRIPTION = "deepliif.json"
 MPP, MPP_MIN, MPP_MAX = 0.25, 0.125, 1.1
 """DeepLIIF is made for 40x; it enlarges pictures of 20x and 10x to it."""
+FINE_MPP, COARSE_MPP = 0.35, 0.7
+"""Finer than the first is called 40x, finer than the second 20x."""
+ANALYSIS, MARKER = "deepliif", "marker"
 HALO_LIMIT_PX, TILE_PX = 512, 1024
 """Of `exact`. A pixel of U-Net 512 depends on what lies up to 1533 px away: a halo for all of that cannot be paid."""
 SAMPLE_PX, SAMPLE_TILES = 1024, 4
@@ -98,6 +103,14 @@ def import_deepliif(source: Path, out: Path, request: Request) -> Package:
     return _write(out, _Import(request, layout, plan, shapes, grid), sides, converted)
 
 
+def cells_measures(names: Sequence[str], mpp: float) -> tuple[IhcCellsMeasure, ...]:
+    """The cells of the mask, with the marker where the package makes it; nothing where it makes no mask."""
+    if MASK not in names:
+        return ()
+    resolution: Literal["10x", "20x", "40x"] = "40x" if mpp < FINE_MPP else "20x" if mpp < COARSE_MPP else "10x"
+    return (IhcCellsMeasure(output=MASK, marker=MARKER if MARKER in names else None, resolution=resolution),)
+
+
 def synthetic_ihc(side_px: int) -> NDArray[np.uint8]:
     """A made picture of blue and brown nuclei on a pale ground, uint8 (side, side, 3), the same every time."""
     generator = np.random.default_rng(20220728)
@@ -138,21 +151,29 @@ def _check(request: Request) -> None:
 def _grid(layout: Layout, plan: Plan, shapes: dict[str, Shape], request: Request) -> GridSpec:
     """`compat`: DeepLIIF's tile and its margin of a sixteenth; `exact`: a halo for all a pixel sees, or the limit."""
     stride = stride_of(shapes, plan)
+    placement: Literal["grid", "clamped"]
     if request.mode == "compat":
         side = layout.scale_size_px
         if side % stride:
             raise PackageInvalidError(f"The networks take sides in multiples of {stride} px, scale_size is {side}.")
         halo, tile = side // 16, side - 2 * (side // 16)
-        align = gcd(halo, tile)
+        align, placement = 1, "clamped"
     else:
-        align = stride
+        align, placement = stride, "grid"
         halo = exact_halo_px(radius_of(shapes, plan), stride) if request.halo_px is None else request.halo_px
         tile = request.tile_px or TILE_PX
         if halo < 0 or tile <= 0 or halo % stride or tile % stride:
             raise PackageInvalidError(f"Tile and halo must be multiples of {stride} px, not {tile} and {halo}.")
     try:
         return GridSpec(
-            mpp=MPP, mpp_min=MPP_MIN, mpp_max=MPP_MAX, tile_px=tile, halo_px=halo, align_px=align, fixed_tile=True
+            mpp=MPP,
+            mpp_min=MPP_MIN,
+            mpp_max=MPP_MAX,
+            tile_px=tile,
+            halo_px=halo,
+            align_px=align,
+            fixed_tile=True,
+            placement=placement,
         )
     except ValidationError as error:
         raise PackageInvalidError(f"Tiles of {tile} px with a halo of {halo} px cannot be run.") from error
@@ -165,27 +186,31 @@ def exact_halo_px(radius_px: int, stride_px: int) -> int:
 
 def _facts(of: _Import) -> dict[str, Any]:
     """What a reader of the package's answers must know beside the manifest: `deepliif.json`."""
-    modalities = {modality.net: modality for modality in of.layout.modalities}
     return {
         "mode": of.request.mode,
-        "kind": of.layout.kind,
-        "scale_size_px": of.layout.scale_size_px,
         "radius_px": of.radius_px,
         "halo_px": of.grid.halo_px,
-        "outputs": [
-            {"name": name, "net": None, "modality": "Seg", "background": [0, 0, 0]}
-            if net == MASK
-            else {"name": name, "net": net, "modality": modalities[net].name, "background": modalities[net].background}
-            for name, net in of.plan.outputs
-        ],
-        "mask": [{"net": t.net, "source": t.source, "weight": t.weight} for t in of.plan.terms],
         "weights": "uniform" if of.request.uniform_weights else "options",
-        "nets": {net: _described(of.shapes[net]) for net in of.plan.nets},
-    }
+    } | model_facts(of.layout, of.plan, of.shapes)
 
 
-def _described(shape: Shape) -> dict[str, Any]:
-    return {"generator": type(shape).__name__.removesuffix("Shape").lower()} | vars(shape)
+def _outputs(of: _Import) -> tuple[OutputSpec, ...]:
+    """`compat` makes bytes as DeepLIIF does, and answers empty tiles flat where the colours of all are known."""
+    titles = {modality.net: modality.name for modality in of.layout.modalities}
+    is_compat, colours = of.request.mode == "compat", backgrounds_of(of.layout, of.plan)
+    is_flat = is_compat and None not in colours.values()
+    return tuple(
+        OutputSpec(
+            name=name,
+            kind="image",
+            activation="tanh",
+            channels=3,
+            virtual=shows(titles.get(net, name), net),
+            cut_off=is_compat,
+            empty=colours[name] if is_flat else None,
+        )
+        for name, net in of.plan.outputs
+    )
 
 
 def _write(out: Path, of: _Import, sides: Sides, converted: Converted) -> Package:
@@ -219,8 +244,7 @@ def _calibrate(calibrator: bytes, tile: NDArray[np.uint8]) -> NDArray[np.float32
 
 
 def _fields(of: _Import) -> dict[str, Any]:
-    outputs = tuple(OutputSpec(name=name, kind="image", activation="tanh", channels=3) for name, _ in of.plan.outputs)
-    request = of.request
+    request, outputs = of.request, _outputs(of)
     return {
         "name": request.name,
         "version": request.version,
@@ -231,6 +255,8 @@ def _fields(of: _Import) -> dict[str, Any]:
         "grid": of.grid,
         "input": InputSpec(layout="NHWC", dtype="uint8", scale=1),
         "outputs": outputs,
+        "measures": cells_measures([output.name for output in outputs], of.grid.mpp),
+        "analysis": ANALYSIS if MASK in {output.name for output in outputs} else None,
         "golden": {"absolute_tolerance": GOLDEN_TOLERANCE},
         "licence": request.licence,
         "training_data": ("not stated in the model folder",),

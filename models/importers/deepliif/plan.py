@@ -33,6 +33,11 @@ class Plan:
         return (*self.translators, *(term.net for term in self.terms))
 
 
+def shows(name: str, net: str) -> str | None:
+    """What an output shows without its having been measured; None of the mask, which is read from the slide."""
+    return None if net == MASK else f"{name} (virtual stain)"
+
+
 def output_name(modality: str) -> str:
     """A modality's name as an output may have it: lower-case letters, digits and dashes."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in modality.lower())

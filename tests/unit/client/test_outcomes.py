@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.errors import HistoserveError, MppMissingError, NoTissueError, NotScorableError, WrongStainError
+from models.errors import HistoserveError, MppMissingError, NoTissueError, NotScorableError, Reason, WrongStainError
 from service.client.errors import ServiceAwayError, error_of
 from service.client.watching import read_events
 from service.commands.keys import DurationInvalidError, read_span
@@ -70,3 +70,11 @@ def test_spans_of_time_are_read_and_told() -> None:
     for wrong in ("", "d", "0d", "-1d", "1.5h", "10", "1y", "٣d" * 9):
         with pytest.raises(DurationInvalidError):
             read_span(wrong)
+
+
+def test_the_reasons_of_a_problem_come_back_and_a_newer_service_may_say_more() -> None:
+    reasons = (Reason("out-of-focus", "Blurred.", 0.9, 0.5, forcible=True), Reason("wrong-stain", "Brown.", "a", "b"))
+    told = NotScorableError("d", "r", reasons).as_problem()
+    told["reasons"] = [*(reason | {"newer": 1} for reason in told["reasons"]), "no reason", {"slug": "half"}]
+    error = error_of(told)
+    assert (type(error), error.reasons) == (NotScorableError, reasons)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.colour import HED_VECTORS, from_density
-from models.manifest import SeenRange, StainSeen
 from models.seen import STATISTICS, describe_stain, find_unmeasured, find_unseen, seen_of
+from models.stain_spec import SeenRange, StainSeen
 
 HEMATOXYLIN, EOSIN, DAB = HED_VECTORS
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from models.colour import from_density, from_hed, from_lab, optical_density, to_hed, to_lab
-from models.manifest import MacenkoStep, ReinhardStep
 from models.stain import fit_stain
+from models.stain_spec import MacenkoStep, ReinhardStep
 
 SLIDE_STAINS = np.array([[0.60, 0.72, 0.35], [0.15, 0.95, 0.27]])
 SLIDE_STAINS /= np.linalg.norm(SLIDE_STAINS, axis=1, keepdims=True)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from training.mitosis.candidates import find_candidates, smooth_intensity
+from training.mitosis.candidates import find_candidates
 from training.mitosis.config import CandidateConfig
 from workers.geometry import Box
+from workers.measures.candidates import smooth_intensity
 
 
 class ArraySlide:

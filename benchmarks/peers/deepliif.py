@@ -1,0 +1,123 @@
+"""DeepLIIF's own inference against `histoserve run` on the same networks, imported in `compat`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from PIL import Image
+
+from benchmarks.peers import networks, slides
+from benchmarks.peers.agreement import pixel_difference
+from benchmarks.peers.environments import python_of
+from benchmarks.peers.timing import INSIDE, Run, compared, histoserve, in_turns, run_fresh
+
+MPP = 0.25
+KEEP_PX, HALO_PX = 448, 32
+NAMES = {"hema": "mod1-Hema", "dapi": "mod2-DAPI", "lap2": "mod3-Lap2", "marker": "mod4-Marker", "seg": "Seg"}
+CHECKED_TILES = 2
+SMALL, FULL = 8, 64
+SPARSE_PX, SPARSE_TISSUE = 10_000, 0.02
+PAIRS = {"all outputs": ("deepliif_all", "ours_all"), "mask alone": ("deepliif_seg", "ours_seg")}
+PAIRS |= {f"{name}, OpenVINO": (theirs, f"{ours}_openvino") for name, (theirs, ours) in PAIRS.items()}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One width of the networks."""
+
+    work: Path
+    peers: Path
+    width: int
+
+    @property
+    def model(self) -> Path:
+        """The folder in the published layout."""
+        return networks.deepliif_folder(self.work / f"deepliif-{self.width}", self.width)
+
+    def package(self, what: str) -> Path:
+        """Ours of it: `all` outputs, or `seg`, the mask alone."""
+        only = ("seg",) if what == "seg" else ()
+        return networks.deepliif_package(self.model, self.work / "models", f"deepliif-{self.width}-{what}", only)
+
+    def theirs(self, command: str, what: str, picture: Path) -> Run:
+        """Their whole process: `infer` (pictures alone) or `test` (pictures, cells, scores)."""
+        script, out = INSIDE / "run_deepliif.py", self.work / "out" / f"deepliif-{what}"
+        arguments = [python_of(self.peers, "deepliif"), script, command, picture, self.model, out]
+        arguments += ["--seg-only"] if what == "seg" else []
+        return lambda: run_fresh(out, arguments)
+
+    def ours(self, what: str, slide: Path, provider: str = "auto") -> Run:
+        """Our whole process, with its quality control, overviews and pyramids."""
+        out = self.work / "out" / f"ours-{what}"
+        arguments = histoserve("run", slide, "--package", self.package(what), "--out", out, "--provider", provider)
+        return lambda: run_fresh(out, [*arguments, "--threads", "2"])
+
+
+def measure(case: Case, tiles: int, repeats: int) -> dict[str, Any]:
+    """Whole processes on a dense slide of `tiles` x `tiles` tiles for both, all outputs and the mask alone."""
+    slide = slides.dense(case.work, "ki67", tiles * KEEP_PX, MPP)
+    picture = slides.picture(slide)
+    runs: dict[str, Run] = {}
+    for what in ("all", "seg"):
+        runs |= {f"deepliif_{what}": case.theirs("infer", what, picture), f"ours_{what}": case.ours(what, slide)}
+        runs[f"ours_{what}_openvino"] = case.ours(what, slide, "openvino-cpu")
+    taken = in_turns(runs, repeats)
+    ran = json.loads((case.work / "out" / "ours-all" / "result.json").read_text())["plan"]["tiles_done"]
+    return {
+        "ngf": case.width,
+        "side_px": tiles * KEEP_PX,
+        "tiles": {"deepliif": tiles**2, "ours": ran},
+        "goal": 1.5,
+    } | compared(taken, PAIRS)
+
+
+def whole_command(case: Case, tiles: int) -> dict[str, Any]:
+    """Their `test` with post-processing and compilation, once, against nothing: what a user waits for."""
+    slide = slides.dense(case.work, "ki67", tiles * KEEP_PX, MPP)
+    runs = {"deepliif_test": case.theirs("test", "all", slides.picture(slide)), "ours_all": case.ours("all", slide)}
+    return {"ngf": case.width, "side_px": tiles * KEEP_PX} | compared(
+        in_turns(runs, 1), {"test": ("deepliif_test", "ours_all")}
+    )
+
+
+def memory(case: Case) -> dict[str, Any]:
+    """Peak memory on a large slide with little tissue: whole pictures in memory cost the same wherever tissue lies."""
+    slide = slides.sparse(case.work, "ki67", SPARSE_PX, MPP, SPARSE_TISSUE)
+    picture = slides.picture(slide)
+    runs = {
+        "deepliif_test": case.theirs("test", "all", picture),
+        "deepliif_infer": case.theirs("infer", "all", picture),
+        "ours_all": case.ours("all", slide),
+    }
+    pairs = {"test": ("deepliif_test", "ours_all"), "pictures alone": ("deepliif_infer", "ours_all")}
+    return {"ngf": case.width, "side_px": SPARSE_PX, "tissue": SPARSE_TISSUE, "goal": 5.0} | compared(
+        in_turns(runs, 1), pairs
+    )
+
+
+def same_pixels(case: Case) -> dict[str, Any]:
+    """How far apart the pictures are where both run the very same tiles, and where each lays its own.
+
+    Each tile is normalised by its own statistics. Our grid begins a halo outside of the slide, DeepLIIF's in its
+    corner: a white border of that width on DeepLIIF's picture makes the tiles the same.
+    """
+    slide = slides.dense(case.work, "ki67", CHECKED_TILES * KEEP_PX, MPP)
+    case.ours("all", slide)()
+    told = {"ngf": case.width, "side_px": CHECKED_TILES * KEEP_PX}
+    for name, border in (("same tiles", HALO_PX), ("own tiles", 0)):
+        picture = slides.picture(slide, border)
+        case.theirs("infer", "all", picture)()
+        told[name] = {output: _difference(case.work / "out", picture.stem, output, border) for output in NAMES}
+    return told
+
+
+def _difference(out: Path, stem: str, output: str, border_px: int) -> dict[str, float]:
+    """Of one output, over the pixels we computed: the largest difference, and the shares off by one and by more."""
+    ours = zarr.open_array(out / "ours-all" / "maps" / f"{output}.ome.zarr" / "0", mode="r")[:]
+    picture = np.asarray(Image.open(out / "deepliif-all" / f"{stem}_{NAMES[output]}.png")).transpose(2, 0, 1)
+    height, width = picture.shape[1] - 2 * border_px, picture.shape[2] - 2 * border_px
+    theirs = picture[:, border_px : border_px + height, border_px : border_px + width]
+    return pixel_difference(ours[:, :height, :width], theirs)

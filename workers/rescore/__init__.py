@@ -1,0 +1,1 @@
+"""New scores of a finished result, from what it holds: other thresholds, no inference."""
