@@ -34,11 +34,13 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     parts = _parts(arguments.work, arguments.side, small=arguments.small)
-    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     for name in arguments.only or list(parts):
         sys.stderr.write(f"measuring {name} ...\n")
         about = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine.describe()}
-        report[name] = about | parts[name]()
+        figures = about | parts[name]()
+        # Read now: what another run has measured meanwhile stays.
+        report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+        report[name] = figures
         REPORT.write_text(json.dumps(report, indent=2) + "\n")
         write_report(report, REPORT.with_name("REPORT.md"))
         sys.stderr.write(json.dumps(report[name], indent=2) + "\n")

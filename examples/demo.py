@@ -25,7 +25,7 @@ from service.client.client import problem_of
 from service.wire import JobTold, ModelTold, SlideTold
 
 HISTOSERVE = str(Path(sys.executable).with_name("histoserve"))
-PHANTOM = ["--width", "4000", "--height", "3000", "--mpp", "0.5", "--seed", "7", "--tissue", "0.5"]
+PHANTOM = ["--width", "2400", "--height", "2000", "--mpp", "0.5", "--seed", "7", "--tissue", "0.5"]
 STAINS = ["--stain", "he", "--stain", "ki67"]
 HE, IHC, REAL = "phantom H&E", "phantom Ki-67", "real IHC"
 IHC_MPP = 0.5
@@ -65,7 +65,7 @@ def make_phantom(out: Path) -> Path:
     """The truth of a phantom, which lies beside its two slides; made once."""
     truth = out / "truth.parquet"
     if not truth.exists():
-        say("Drawing a phantom slide of 4000 x 3000 px in two stains ...")
+        say("Drawing a phantom slide of 2400 x 2000 px in two stains ...")
         run("phantom", "make", out / "phantom.tiff", "--truth", truth, *STAINS, *PHANTOM)
     return truth
 
@@ -135,7 +135,8 @@ def run(*arguments: object) -> None:
 
 def scores(job: JobTold) -> str:
     """The numbers of a job, in a line."""
-    found = [(f"{kind} {name}", value) for kind, part in (job.scores or {}).items() for name, value in part.items()]
+    parts = {kind: part | part.get("cells", {}) for kind, part in (job.scores or {}).items()}
+    found = [(f"{kind} {name}", value) for kind, part in parts.items() for name, value in part.items()]
     return ", ".join(f"{name} {value:.4g}" for name, value in found if isinstance(value, int | float))
 
 

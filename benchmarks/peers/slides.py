@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from training.phantom.spec import PhantomSpec, Stain
@@ -13,7 +12,6 @@ from workers.slides import open_slide
 PROCESSES = 2
 DENSE = {"tissue": 1.0, "tumour": 1.0, "fat": 0.0, "lymphocytes": 0.5, "ki67": 0.35}
 """Tissue everywhere, so that ways to find it do not decide how much is computed."""
-WHITE = 255
 
 
 def dense(folder: Path, stain: Stain, side_px: int, mpp: float) -> Path:
@@ -27,17 +25,16 @@ def sparse(folder: Path, stain: Stain, side_px: int, mpp: float, tissue: float) 
     return _made(folder / f"{stain}-{side_px}-{mpp}-sparse.svs", stain, spec)
 
 
-def picture(slide: Path, border_px: int = 0) -> Path:
-    """The slide's pixels as PNG beside it, in a folder of its own, with a white border where one is wanted."""
-    path = slide.with_suffix("") / f"border-{border_px}.png"
+def picture(slide: Path) -> Path:
+    """The slide's pixels as PNG beside it, in a folder of its own."""
+    path = slide.with_suffix("") / "picture.png"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         opened = open_slide(slide)
         size = opened.info
         pixels = opened.read(Box(0, 0, size.width_px, size.height_px), size.mpp)
         opened.close()
-        border = ((border_px, border_px), (border_px, border_px), (0, 0))
-        Image.fromarray(np.pad(pixels, border, constant_values=WHITE)).save(path)
+        Image.fromarray(pixels).save(path)
     return path
 
 

@@ -97,12 +97,11 @@ def _pixels(part: Json) -> Iterator[str]:
     if "failed" in part:
         yield f"It did not run: {_one_line(part['failed'])}"
         return
-    yield "| tiles | output | compared | largest difference | off by one | off by more |"
-    yield "|---|---|---|---|---|---|"
-    for tiles in ("same tiles", "own tiles"):
-        for output, told in part.get(tiles, {}).items():
-            shares = " | ".join(f"{told[key]:.3%}" for key in ("off_by_one", "off_by_more"))
-            yield f"| {tiles} | {output} | {told['compared']:.1%} | {told['largest']} | {shares} |"
+    yield "| output | compared | largest difference | off by one | off by more |"
+    yield "|---|---|---|---|---|"
+    for output, told in part["outputs"].items():
+        shares = " | ".join(f"{told[key]:.3%}" for key in ("off_by_one", "off_by_more"))
+        yield f"| {output} | {told['compared']:.1%} | {told['largest']} | {shares} |"
 
 
 def _plain(value: Any) -> str:

@@ -216,7 +216,14 @@ def killed_after(bands: int, case: Case, out: Path) -> None:
     run(case, out)
 
 
+def needs_bands(found: Outcome) -> None:
+    """Skip where the image is too small for this package's tiles to be shared or to be cut short."""
+    if found.result.plan.bands < 3:
+        pytest.skip(f"{found.result.plan.bands} bands on this image")
+
+
 def test_a_crash_does_not_show(case: Case, undisturbed: Outcome, tmp_path: Path) -> None:
+    needs_bands(undisturbed)
     with small_bands():
         child = multiprocessing.get_context("fork").Process(target=killed_after, args=(2, case, tmp_path / "out"))
         child.start()
@@ -235,7 +242,7 @@ def work_beside(barrier, subject: str) -> None:
     def together(stay):
         calls.append(stay)
         if len(calls) <= 2:
-            barrier.wait(1500)
+            barrier.wait(300)
         return claim(stay)
 
     waking.claim_next = together
@@ -243,6 +250,7 @@ def work_beside(barrier, subject: str) -> None:
 
 
 def test_two_workers_do_not_show(case: Case, undisturbed: Outcome, tmp_path: Path, monkeypatch) -> None:
+    needs_bands(undisturbed)
     for name, value in {"HOME": tmp_path, "REDIS_URL": "redis://127.0.0.1:1/0", "THREADS": 1, "LEASE_S": 300}.items():
         monkeypatch.setenv(f"HISTOSERVE_{name}", str(value))
     settings, reference = Settings(), case.package.manifest.reference

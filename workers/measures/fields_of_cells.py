@@ -9,13 +9,12 @@ so far are distances put in order.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from workers.measures.strips import Strips, list_runs, make_strips
+from workers.measures.strips import Runs, Strips, list_runs, make_strips
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,19 +27,20 @@ SHARED = 8
 """Groups in a row whose fields are taken to be about as wide as that of one cell among them."""
 MARGIN = 1 / 12
 """Part of its radius by which a field may differ from that; where one differs more, its group is looked at again."""
+MORE = 12
+"""Cells beyond those of a field that are looked at first."""
 CROWDED = 8
-"""So many times a field's cells around a group, and each of its cells is looked at alone."""
+"""Where so many times a field's cells are around a group, a better radius is found first."""
 SLACK = 1e-9
 """Part of a distance by which rounding may err."""
-CLOSER = 12
-VERY_CROWDED = 64
 WINDOW = 256
+"""Groups that are looked at in one go."""
 AT_ONCE = 250_000
 """About so many distances are held at once."""
+MOST_AT_ONCE = 2_000_000
+"""Cells of a group with more are looked at one by one."""
 STEPS = 16
 """Places are taken to a sixteenth of a unit: distances of whole numbers are exact, whatever is added up first."""
-LONGEST = 32_000
-"""Squares of distances up to this, in steps, fit 32 bits."""
 
 
 @dataclass(frozen=True, order=True)
@@ -97,8 +97,8 @@ def find_fields(centres: Floats, is_positive: Bools, cells: int) -> CellFields |
         raise ValueError(f"{centres.shape} centres, {len(is_positive)} classes, fields of {cells} cells: cannot be")
     if len(centres) < cells:
         return None
-    most = min(LARGEST_GROUP, max(1, cells // GROUPS_IN_FIELD))
-    strips, order = make_strips(np.rint(centres * STEPS).astype(np.int64), most)
+    most = max(1, min(LARGEST_GROUP, cells // GROUPS_IN_FIELD, AT_ONCE // cells))
+    strips, order = make_strips(np.rint(centres * STEPS), most)
     search = _Search(strips, is_positive[order], cells)
     search.look_at_all(strips.groups(most))
     return search.found()
@@ -115,6 +115,16 @@ class _Groups:
     margin: Floats
     """(groups,): by which the radius may be wrong."""
 
+    @property
+    def outer(self) -> Floats:
+        """How far is looked."""
+        return np.asarray(np.ceil(self.radius + self.margin) + 1)
+
+    @property
+    def inner(self) -> Floats:
+        """What fields reach to at least."""
+        return np.asarray(np.maximum(np.floor(self.radius - self.margin) - 1, 0))
+
     def part(self, which: slice | Ints) -> "_Groups":
         """Some of them."""
         return _Groups(self.members[which], self.radius[which], self.margin[which])
@@ -129,21 +139,18 @@ class _Apart:
     is_positive: Bools
     """(groups, 1, cells near)"""
 
-    def count(self, limits: Ints) -> Ints:
+    def count_all(self, limits: Floats) -> Ints:
         """(groups, members): cells not farther than the root of each group's limit."""
-        return _sum(self._within(limits))
+        return _sum(self.squares <= limits[:, None, None])
 
-    def count_both(self, limits: Ints) -> tuple[Ints, Ints]:
+    def count(self, limits: Floats) -> tuple[Ints, Ints]:
         """All such cells, and the positive ones."""
-        inside = self._within(limits)
-        return _sum(inside), _sum(np.logical_and(inside, self.is_positive))
+        inside = self.squares <= limits[:, None, None]
+        return _sum(inside), _sum(inside & self.is_positive)
 
     def rows(self, group: Ints, member: Ints) -> "_Apart":
         """Some members, each as a group of its own."""
         return _Apart(self.squares[group, member][:, None], self.is_positive[group])
-
-    def _within(self, limits: Ints) -> Bools:
-        return np.asarray(self.squares <= limits.astype(np.float64)[:, None, None])
 
 
 @dataclass(eq=False)
@@ -161,9 +168,8 @@ class _Search:
     densest: tuple[_Rank, CellField] | None = None
 
     def __post_init__(self) -> None:
-        places = np.stack([self.strips.x, self.strips.y], axis=1)
-        self.tree = cKDTree(places)
-        self.positives = cKDTree(places[self.is_positive]) if self.is_positive.any() else None
+        self.tree = cKDTree(self.strips.places)
+        self.positives = cKDTree(self.strips.places[self.is_positive]) if self.is_positive.any() else None
 
     def found(self) -> CellFields | None:
         """The best fields."""
@@ -175,12 +181,12 @@ class _Search:
         """Try the fields of all cells."""
         rest = [members[:0]]
         for groups in _windows(self._guess(members)):
-            is_left = self._look(groups, CROWDED)
+            is_left = self._look(groups, CROWDED * self.cells)
             some = is_left.any(axis=1)
             of, left = groups.members[some], is_left[some]
             rest.append(np.where(left, of, np.take_along_axis(of, left.argmax(axis=1)[:, None], 1)))
         for groups in _windows(self._measure(np.concatenate(rest))):
-            alone = groups.members[self._look(groups, VERY_CROWDED)]
+            alone = groups.members[self._look(groups, max(CROWDED * self.cells, MOST_AT_ONCE // members.shape[1]))]
             for start in range(0, len(alone), 4096):
                 self._look_alone(np.unique(alone[start : start + 4096]))
 
@@ -189,7 +195,7 @@ class _Search:
         block = np.arange(len(members)) // SHARED
         firsts = np.arange(0, len(members), SHARED)
         middles = members[np.minimum(firsts + SHARED // 2, len(members) - 1), members.shape[1] // 2]
-        radius = self._reach(self.strips.x[middles], self.strips.y[middles])
+        radius = self._reach(self.strips.places[middles])
         self._look_alone(middles[[radius.argmin()]])
         shares = np.add.reduceat(self.is_positive[members].mean(axis=1), firsts)
         # The sooner a good field is known, the fewer distances are put in order.
@@ -199,109 +205,113 @@ class _Search:
     def _measure(self, members: Ints) -> _Groups:
         """Groups with a radius and a margin that hold for all of their fields."""
         x, y = self.strips.x[members], self.strips.y[members]
-        middle_x, middle_y = ((some.min(axis=1) + some.max(axis=1)) / 2 for some in (x, y))
-        spread = np.hypot(x - middle_x[:, None], y - middle_y[:, None]).max(axis=1, initial=0)
+        middles = np.stack([(some.min(axis=1) + some.max(axis=1)) / 2 for some in (x, y)], axis=1)
+        spread = np.hypot(x - middles[:, :1], y - middles[:, 1:]).max(axis=1, initial=0)
         # A step aside changes the distance to the so many'th nearest by no more than the step.
-        radius = self._reach(middle_x, middle_y)
+        radius = self._reach(middles)
         return _Groups(members, radius, spread + (radius + spread) * SLACK)
 
-    def _reach(self, x: NDArray[Any], y: NDArray[Any]) -> Floats:
+    def _reach(self, places: Floats) -> Floats:
         """How far the so many'th nearest cell of places is."""
-        return np.asarray(self.tree.query(np.stack([x, y], axis=1), [self.cells])[0][:, 0])
+        return np.asarray(self.tree.query(places, [self.cells])[0][:, 0])
 
     def _look(self, groups: _Groups, crowded: int) -> Bools:
         """Try the fields of some groups; (groups, members): True for those that have to be looked at again."""
         left = np.ones(groups.members.shape, bool)
-        outer = np.ceil(groups.radius + groups.margin).astype(np.int64) + 1
-        totals = self.strips.runs(self.strips.boxes(groups.members).grow(outer)).totals
+        runs = self.strips.runs(self.strips.boxes(groups.members).grow(groups.outer))
         # Lists of about the same length go together: each is filled up to the longest.
-        lengths = np.frexp(totals)[1]
-        for length in np.unique(lengths[totals <= crowded * self.cells]).tolist():
-            some = np.flatnonzero((lengths == length) & (totals <= crowded * self.cells))
-            step = max(1, AT_ONCE // (groups.members.shape[1] * int(totals[some].max())))
+        lengths = np.where(runs.totals <= crowded, np.frexp(runs.totals)[1], 0)
+        for length in np.unique(lengths[lengths > 0]).tolist():
+            some = np.flatnonzero(lengths == length)
+            step = max(1, AT_ONCE // (groups.members.shape[1] * int(runs.totals[some].max())))
             for start in range(0, len(some), step):
                 which = some[start : start + step]
-                left[which] = self._count(groups.part(which), outer[which])
+                left[which] = self._count(groups.part(which), runs.part(which))
         return left
 
-    def _count(self, groups: _Groups, outer: Ints) -> Bools:
-        """Try fields that reach no farther than `outer`; True for those that do."""
-        apart = self._measure_apart(groups.members, outer)
-        count, positive = apart.count_both(outer**2)
-        self._look_closer(groups, apart, outer, count, positive)
-        return np.asarray(count < self.cells)
-
-    def _measure_apart(self, members: Ints, outer: Ints) -> _Apart:
-        strips, boxes = self.strips, self.strips.boxes(members)
-        near = list_runs(strips.runs(boxes.grow(outer)), len(strips.x))
-        none = near == len(strips.x)
-        near[none] = 0
-        own, other = (
-            [(place[some] - start[:, None]).astype(np.float64) for place, start in zip((strips.x, strips.y), (boxes.left, boxes.top), strict=True)]
-            for some in (members, near)
-        )
-        far = other[0] ** 2 + other[1] ** 2
-        far[none] = np.inf
-        # As one product: sums of whole numbers, exact in any order.
-        left = np.stack([*own, own[0] ** 2 + own[1] ** 2, np.ones_like(own[0])], axis=2)
-        right = np.stack([-2 * other[0], -2 * other[1], np.ones_like(far), far], axis=1)
-        return _Apart(left @ right, (self.is_positive[near] & ~none)[:, None])
-
-    def _look_closer(self, groups: _Groups, apart: _Apart, outer: Ints, count: Ints, positive: Ints) -> None:
-        """Put in order what can be better; `positive` is what no field has more of, -1 for what is not looked at."""
-        limits = outer**2
-        dense = apart.count(self._not_beyond(self.densest, limits)) >= self.cells
-        hot = positive / self.cells >= self._best_share()
-        group, member = np.nonzero(hot & (count >= self.cells))
+    def _count(self, groups: _Groups, runs: Runs) -> Bools:
+        """Try fields that reach no farther than is looked; True for those that do."""
+        apart = self._measure_apart(groups.members, runs)
+        count, positive = apart.count(groups.outer**2)
+        enough = count >= self.cells
+        dense = enough & (apart.count_all(self._within(self.densest, groups)) >= self.cells)
+        hot = enough & (positive / self.cells >= self._best_share())
+        group, member = np.nonzero(hot)
         if len(group):
-            rows, most = apart.rows(group, member), positive[group, member]
-            closer = np.ceil(limits[group] * np.minimum(1, (self.cells + CLOSER) / count[group, member])).astype(np.int64)
-            enough, fewer = (some[:, 0] for some in rows.count_both(closer))
-            most = np.where(enough >= self.cells, fewer, most)
-            inner = np.maximum(np.floor(groups.radius - groups.margin).astype(np.int64) - 1, 0)
-            nearer, inside = (some[:, 0] for some in rows.count_both(inner[group] ** 2))
-            # What lies nearer than the field reaches is in it: so many negative ones at least.
-            negative = np.where(nearer < self.cells, nearer - inside, 0)
-            share = most / np.maximum(self.cells, most + negative)
-            small = rows.count(self._not_beyond(self.hottest, limits)[group])[:, 0] >= self.cells
-            hot[group, member] = (share > self._best_share()) | ((share == self._best_share()) & small)
-        group, member = np.nonzero((dense | hot) & (count >= self.cells))
+            hot[group, member] = self._is_hot(
+                groups.part(group), apart.rows(group, member), count[group, member], positive[group, member]
+            )
+        group, member = np.nonzero(dense | hot)
         step = max(1, AT_ONCE // apart.squares.shape[2])
         for start in range(0, len(group), step):
             some, which = group[start : start + step], member[start : start + step]
             self._order(groups.members[some, which], apart.rows(some, which))
+        return ~enough
+
+    def _measure_apart(self, members: Ints, runs: Runs) -> _Apart:
+        places = self.strips.places
+        near = list_runs(runs, len(places))
+        none = near == len(places)
+        near[none] = 0
+        own = places[members] - places[members[:, :1]]
+        other = places[near] - places[members[:, :1]]
+        far = (other**2).sum(axis=2)
+        far[none] = np.inf
+        # As one product: sums of whole numbers, exact in any order.
+        left = np.concatenate([own, (own**2).sum(axis=2, keepdims=True), np.ones_like(own[..., :1])], axis=2)
+        right = np.concatenate([-2 * other, np.ones_like(far)[..., None], far[..., None]], axis=2)
+        return _Apart(left @ right.transpose(0, 2, 1), (self.is_positive[near] & ~none)[:, None])
+
+    def _is_hot(self, groups: _Groups, apart: _Apart, count: Ints, positive: Ints) -> Bools:
+        """Which of some fields, each a group of its own, may be the hottest.
+
+        Within what is looked at lie `count` cells, enough, and `positive` of them.
+        """
+        # A field where cells lie evenly, and a little more: what is positive beyond it is not in the field.
+        closer = np.ceil(groups.outer**2 * np.minimum(1, (self.cells + MORE) / count))
+        enough, fewer = (some[:, 0] for some in apart.count(closer))
+        most = np.where(enough >= self.cells, fewer, positive)
+        # What lies nearer than the field reaches is in it: so many negative ones at least.
+        nearer, inside = (some[:, 0] for some in apart.count(groups.inner**2))
+        negative = np.where(nearer < self.cells, nearer - inside, 0)
+        share, best = most / np.maximum(self.cells, most + negative), self._best_share()
+        small = apart.count_all(self._within(self.hottest, groups))[:, 0] >= self.cells
+        return np.asarray((share > best) | ((share == best) & small))
 
     def _best_share(self) -> float:
         return -1.0 if self.hottest is None else -self.hottest[0].first
 
-    def _not_beyond(self, best: tuple[_Rank, CellField] | None, limits: Ints) -> Ints:
-        """Squares of radii, as far as fields that are better may reach, and no more than `limits`."""
-        if best is None:
-            return limits
-        return np.minimum(limits, round((best[1].radius * STEPS) ** 2))
+    def _within(self, best: tuple[_Rank, CellField] | None, groups: _Groups) -> Floats:
+        """Squares of how far fields that are not larger than the best reach, as far as is looked."""
+        limits = groups.outer**2
+        return limits if best is None else np.minimum(limits, round((best[1].radius * STEPS) ** 2))
 
     def _order(self, members: Ints, apart: _Apart) -> None:
         """Try fields by all of their distances."""
-        limits = np.partition(apart.squares[:, 0], self.cells - 1, axis=1)[:, self.cells - 1].astype(np.int64)
-        count, positive = (some[:, 0] for some in apart.count_both(limits))
+        limits = np.partition(apart.squares[:, 0], self.cells - 1, axis=1)[:, self.cells - 1]
+        count, positive = (some[:, 0] for some in apart.count(limits))
         self._try(members, limits, count, positive)
 
     def _look_alone(self, members: Ints) -> None:
         """Try fields, each by itself."""
-        x, y = self.strips.x[members], self.strips.y[members]
-        squares = np.rint(self._reach(x, y) ** 2).astype(np.int64)
+        places = self.strips.places[members]
+        squares = np.rint(self._reach(places) ** 2)
         # Squares of distances are whole numbers: nothing lies between this one and the next.
-        places, radii = np.stack([x, y], axis=1), np.sqrt(squares + 0.5)
+        radii = np.sqrt(squares + 0.5)
         count, positive = (
-            np.zeros(len(members), np.int64) if tree is None else tree.query_ball_point(places, radii, return_length=True)
+            np.zeros(len(members), np.int64)
+            if tree is None
+            else tree.query_ball_point(places, radii, return_length=True)
             for tree in (self.tree, self.positives)
         )
         self._try(members, squares, count, positive)
 
-    def _try(self, members: Ints, squares: Ints, count: Ints, positive: Ints) -> None:
+    def _try(self, members: Ints, squares: Floats, count: Ints, positive: Ints) -> None:
         x, y = self.strips.x[members], self.strips.y[members]
         for first, second in ((-positive / count, squares), (squares, -positive)):
-            self._take(*(int(some[np.lexsort((x, y, second, first))[0]]) for some in (members, squares, count, positive)))
+            self._take(
+                *(int(some[np.lexsort((x, y, second, first))[0]]) for some in (members, squares, count, positive))
+            )
 
     def _take(self, member: int, square: int, count: int, positive: int) -> None:
         x, y = int(self.strips.x[member]), int(self.strips.y[member])
@@ -320,4 +330,4 @@ def _windows(groups: _Groups) -> Iterator[_Groups]:
 def _sum(inside: Bools) -> Ints:
     """How many of each row."""
     kind = np.uint16 if inside.shape[-1] < 2**16 else np.uint32
-    return inside.sum(axis=-1, dtype=kind).astype(np.int64)
+    return np.asarray(inside.sum(axis=-1, dtype=kind), np.int64)

@@ -1,12 +1,14 @@
-"""Points in strips along y, each sorted by y: what lies in a box is a few runs of them."""
+"""Points in strips along y, each sorted by y: what lies in a box, and little else, is a few runs of them."""
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -14,36 +16,44 @@ Ints = NDArray[np.int64]
 class Boxes:
     """Boxes, their edges included; each array is (n,)."""
 
-    left: Ints
-    top: Ints
-    right: Ints
-    bottom: Ints
+    left: Floats
+    top: Floats
+    right: Floats
+    bottom: Floats
 
-    def grow(self, by: Ints) -> "Boxes":
+    def grow(self, by: Floats) -> "Boxes":
         """Each larger by so much on every side."""
         return Boxes(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Which points lie in which box: those from `start` to `stop` in the one called `box`."""
+    """Points in and beside boxes: those from `start` to `stop` are of the one called `box`."""
 
     box: Ints
     start: Ints
     stop: Ints
     totals: Ints
-    """(boxes,): points in each box."""
+    """(boxes,): points of each."""
+
+    def part(self, which: Ints) -> "Runs":
+        """Those of some boxes, `which` ascending; the first of these is box 0."""
+        number = np.full(len(self.totals), -1)
+        number[which] = np.arange(len(which))
+        box = number[self.box]
+        kept = box >= 0
+        return Runs(box[kept], self.start[kept], self.stop[kept], self.totals[which])
 
 
 @dataclass(frozen=True, eq=False)
 class Strips:
     """Where points lie, strip after strip."""
 
-    x: Ints
-    y: Ints
-    left: Ints
+    places: Floats
+    """(points, 2): x and y, whole numbers."""
+    left: Floats
     """Of each strip: the least x in it."""
-    right: Ints
+    right: Floats
     """The greatest."""
     edges: Ints
     """(strips + 1,): where strips begin."""
@@ -51,6 +61,16 @@ class Strips:
     """(points,): number of the strip times `span`, plus y above `top`; ascending."""
     top: int
     span: int
+
+    @property
+    def x(self) -> Floats:
+        """(points,)"""
+        return self.places[:, 0]
+
+    @property
+    def y(self) -> Floats:
+        """(points,)"""
+        return self.places[:, 1]
 
     def groups(self, most: int) -> Ints:
         """(groups, most): neighbours, all points once; a group that is smaller has its last one several times."""
@@ -67,25 +87,26 @@ class Strips:
         return Boxes(x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1))
 
     def runs(self, boxes: Boxes) -> Runs:
-        """The points in boxes."""
+        """The points in boxes, and those beside them: whole strips are taken, from top to bottom of a box."""
         first = np.searchsorted(self.right, boxes.left, "left")
         counts = np.searchsorted(self.left, boxes.right, "right") - first
         box = np.repeat(np.arange(len(counts)), counts)
         base = (_counting(counts) + first[box]) * self.span
-        above, below = (np.clip(edge - self.top, -1, self.span - 1) for edge in (boxes.top, boxes.bottom))
-        start = np.searchsorted(self.keys, base + np.maximum(above, 0)[box], "left")
+        above = np.clip(boxes.top - self.top, 0, self.span).astype(np.int64)
+        below = np.clip(boxes.bottom - self.top, -1, self.span - 1).astype(np.int64)
+        start = np.searchsorted(self.keys, base + above[box], "left")
         stop = np.maximum(np.searchsorted(self.keys, base + below[box], "right"), start)
         totals = np.bincount(box, stop - start, len(counts)).astype(np.int64)
         return Runs(box, start, stop, totals)
 
 
-def make_strips(places: Ints, most: int) -> tuple[Strips, Ints]:
+def make_strips(places: Floats, most: int) -> tuple[Strips, Ints]:
     """Strips about as wide as a square with `most` points, and the order in which they have the points.
 
     Parameters
     ----------
     places
-        (n, 2): x and y; at least one.
+        (n, 2): x and y, whole numbers; at least one.
     """
     count = len(places)
     strips = max(1, math.isqrt(count // most))
@@ -94,15 +115,16 @@ def make_strips(places: Ints, most: int) -> tuple[Strips, Ints]:
     left, right = places[by_x[edges[:-1]], 0], places[by_x[edges[1:] - 1], 0]
     top = int(places[:, 1].min())
     span = int(places[:, 1].max()) - top + 1
-    keys = np.repeat(np.arange(strips), np.diff(edges)) * span + places[by_x, 1] - top
-    by_key = np.argsort(keys, kind="stable")
-    order = by_x[by_key]
-    x, y = (np.ascontiguousarray(places[order, axis]) for axis in (0, 1))
-    return Strips(x, y, left, right, edges, keys[by_key], top, span), order
+    keys = (places[by_x, 1] - top).astype(np.int64)
+    for strip, (start, stop) in enumerate(pairwise(edges.tolist())):
+        order = np.argsort(keys[start:stop], kind="stable")
+        by_x[start:stop] = by_x[start:stop][order]
+        keys[start:stop] = keys[start:stop][order] + strip * span
+    return Strips(places[by_x], left, right, edges, keys, top, span), by_x
 
 
 def list_runs(runs: Runs, none: int) -> Ints:
-    """(boxes, most of a box): the points in each box, then `none`."""
+    """(boxes, most of a box): the points of each, then `none`."""
     width = int(runs.totals.max(initial=0))
     lengths = runs.stop - runs.start
     before = np.cumsum(lengths) - lengths

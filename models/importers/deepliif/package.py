@@ -238,8 +238,7 @@ def _calibrate(calibrator: bytes, tile: NDArray[np.uint8]) -> NDArray[np.float32
     from models.runtimes.network import Input
     from models.runtimes.onnx_runtime import load_onnx
 
-    shape = (1, *tile.shape)
-    run = load_onnx(calibrator, "onnxruntime-cpu", [Input(shape, "uint8")], ["statistics"], None)
+    run = load_onnx(calibrator, "onnxruntime-cpu", [Input((1, *tile.shape), "uint8")], ["statistics"], None)
     return run([tile[np.newaxis]])[0]
 
 
@@ -290,8 +289,8 @@ def _card(of: _Import) -> str:
 def _mode_of(of: _Import) -> str:
     if of.request.mode == "compat":
         return (
-            "Mode compat: every tile is normalised by its own statistics, as DeepLIIF does it. Answers depend on where "
-            "tiles lie; edges of tiles may show."
+            "Mode compat: every tile is normalised by its own statistics and lies where DeepLIIF lays it. Answers "
+            "depend on where tiles lie; edges of tiles may show."
         )
     halo = of.grid.halo_px
     seen = "all of it lies in the halo" if halo >= of.radius_px else f"the halo is {halo} px, the rest is not seen"

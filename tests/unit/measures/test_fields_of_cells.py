@@ -41,6 +41,45 @@ def test_the_fields_are_those_of_trying_every_cell(seed, count, part, spread):
     assert told.radius == pytest.approx(math.sqrt(dense[0]))
 
 
+def patterns(count=400):
+    """Places that are worked on in different ways, by name."""
+    rng = np.random.default_rng(5)
+    side = math.isqrt(count)
+    lattice = np.stack(np.divmod(np.arange(side * side), side), axis=1) * 8.0
+    far = np.array([(0, 0), (90_000, 40), (70_000, 50_000)], float)
+    return {
+        "a lattice, all fields inside equal": lattice,
+        "clusters far apart": far[rng.integers(3, size=count)] + rng.integers(0, 60, (count, 2)),
+        "a crowd with some far around it": np.concatenate(
+            [rng.integers(0, 9, (count, 2)), rng.integers(0, 9**4, (40, 2))]
+        ),
+        "a line": np.stack([np.zeros(count), rng.integers(0, 900, count)], axis=1),
+        "all in one place": np.full((count, 2), 7.5),
+    }
+
+
+@pytest.mark.parametrize("name", patterns())
+@pytest.mark.parametrize("cells", [1, 40, 150])
+@pytest.mark.parametrize("part", [0, 0.5, 1])
+def test_patterns_are_searched_as_by_trying_every_cell(name, cells, part):
+    centres = patterns()[name].astype(float)
+    positive = np.random.default_rng(6).random(len(centres)) < part
+    found = find_fields(centres, positive, cells)
+    hot, dense = slow_fields(centres, positive, cells)
+    told = found.hottest
+    assert (-told.positive / told.count, told.y, told.x) == (hot[0], hot[2], hot[3])
+    told = found.densest
+    assert (-told.positive, told.y, told.x) == dense[1:]
+    assert (found.hottest.radius, told.radius) == pytest.approx((math.sqrt(hot[1]), math.sqrt(dense[0])))
+
+
+def test_the_order_of_cells_does_not_matter():
+    rng = np.random.default_rng(9)
+    centres, positive = rng.integers(0, 40, (600, 2)) / 2, rng.random(600) < 0.4
+    order = rng.permutation(600)
+    assert find_fields(centres, positive, 50) == find_fields(centres[order], positive[order], 50)
+
+
 def test_a_field_by_hand():
     # a row of four 10 apart, the right two positive; a lone pair 1 apart
     centres = np.array([(0, 0), (10, 0), (20, 0), (30, 0), (500, 0), (501, 0)], float)

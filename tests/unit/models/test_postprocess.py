@@ -52,6 +52,9 @@ def test_sigmoid_by_hand():
 def test_tanh_and_plain_images_by_hand():
     assert image_bytes(column(-1, 0, 1), output("tanh", "image")).ravel().tolist() == [0, 128, 255]
     assert image_bytes(column(0, 0.5, 2), output("none", "image")).ravel().tolist() == [0, 128, 255]
+    cut = output("tanh", "image").model_copy(update={"cut_off": True})
+    assert image_bytes(column(-1.5, 0, 0.9999), cut).ravel().tolist() == [0, 127, 254]
+    assert image_bytes(column(-1.5, 0, 1), cut).ravel().tolist() == [0, 127, 255]
 
 
 @settings(max_examples=40)

@@ -13,21 +13,23 @@ from models.runtimes import load_predictor
 from tests import making
 from tests.published_made import PUBLISHED_OPTIONS, load_archive, model_folder, resnet, unet
 from workers.deepliif.cells import find_cells
-from workers.deepliif.grid import GridOptions, is_empty, run_compat
+from workers.deepliif.grid import GridOptions, compat_tiles, is_empty, run_compat
 from workers.deepliif.scoring import score_cells
 from workers.deepliif.thresholds import Thresholds
+from workers.engine.keep import choose_targets
 from workers.engine.progress import say_nothing
 from workers.engine.run import run_slide
 from workers.engine.work import RunRequest
 from workers.geometry import Box, Frame
 from workers.outputs.maps import read_box
-from workers.engine.keep import choose_targets
 from workers.plan import choose_grid
 
 MPP = 0.25
 FLAT = {"marker": (10, 10, 10), "seg": (0, 0, 0)}
 OPTIONS = GridOptions(tuple(FLAT.items()))
 NETS = ("G4", "G51", "G55")
+SET = {"green_threshold": 125, "min_cells": 0, "force": True}
+"""Random weights make the mask grey: with more green it is cells."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def ihc(width, height):
 def ran(package, rgb, folder):
     """(maps by output, the result) of `histoserve run`."""
     slide = making.write_pyramid(folder / "slide.tiff", rgb, mpp=MPP, options=making.lossless_options())
-    asked = RunRequest(slide, str(package), folder / "out", threads=1, parameters={"min_cells": 0, "force": True})
+    asked = RunRequest(slide, str(package), folder / "out", threads=1, parameters=SET)
     run_slide(asked, say_nothing, threading.Event())
     manifest = resolve(str(package)).manifest
     height, width = rgb.shape[:2]
@@ -88,12 +90,15 @@ def by_archives(folder):
 
 
 def scored(seg):
-    return score_cells(find_cells(seg, Thresholds())[0], Thresholds()).numbers()
+    thresholds = Thresholds(green=SET["green_threshold"])
+    return score_cells(find_cells(seg, thresholds)[0], thresholds).numbers()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1100, 900), (700, 330)], ids=["tiles", "mirrored"])
 def test_a_run_is_deepliifs_picture_cells_and_score(folder, package, tmp_path, width, height):
     rgb = ihc(width, height)
+    empty = [is_empty(rgb[t.read.y : t.read.bottom, t.read.x : t.read.right]) for t in compat_tiles(width, height, 512)]
+    assert sum(empty) == (width == 1100)
     maps, told = ran(package, rgb, tmp_path)
     ours = run_compat(rgb, by_our_network(package), OPTIONS)
     theirs = run_compat(rgb, by_archives(folder), OPTIONS)
@@ -104,5 +109,20 @@ def test_a_run_is_deepliifs_picture_cells_and_score(folder, package, tmp_path, w
         assert theirs[name].std() > 10
         assert steps.max() <= 1
         assert (steps > 0).mean() < 5e-3
-    print(scored(theirs["seg"]), told["scores"])
-    assert scored(maps["seg"]) == scored(ours["seg"])
+    score, deepliif, found = scored(maps["seg"]), scored(theirs["seg"]), told["scores"]["ihc-cells"]["cells"]
+    assert score == scored(ours["seg"])
+    assert score["num_total"] > 100
+    assert [found[name] for name in ("num_total", "num_pos")] == [score[name] for name in ("num_total", "num_pos")]
+    # One byte in some thousand is off by one, which may part or join two specks.
+    assert deepliif["num_total"] == pytest.approx(score["num_total"], rel=0.01)
+    assert deepliif["percent_pos"] == pytest.approx(score["percent_pos"], abs=0.5)
+
+
+def test_the_package_says_how_its_tiles_lie_and_what_empty_ones_show(package):
+    manifest = resolve(str(package)).manifest
+    grid = manifest.grid
+    assert (grid.placement, grid.tile_px, grid.halo_px, grid.align_px) == ("clamped", 448, 32, 1)
+    assert [(output.name, output.cut_off, output.empty) for output in manifest.outputs] == [
+        ("marker", True, (10, 10, 10)),
+        ("seg", True, (0, 0, 0)),
+    ]

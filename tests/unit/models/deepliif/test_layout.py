@@ -3,6 +3,7 @@
 import pytest
 
 from models.errors import PackageInvalidError
+from models.importers.deepliif.facts import backgrounds_of
 from models.importers.deepliif.layout import read_layout
 from models.importers.deepliif.plan import Term, plan_outputs
 
@@ -76,6 +77,14 @@ def test_two_modalities(tmp_path):
     assert [m.name for m in layout.modalities] == ["mod1", "mod2"]
     assert [m.background for m in layout.modalities] == [None, None]
     assert layout.weights == (0.2, 0.3, 0.5)
+
+
+def test_what_empty_tiles_show_is_known_of_four_stains(tmp_path):
+    layout = read_layout(folder(tmp_path / "m", OLD))
+    assert backgrounds_of(layout, plan_outputs(layout, ("hema", "seg"))) == {"hema": (201, 211, 208), "seg": (0, 0, 0)}
+    options = "modalities_no: 2\nseg_weights: [0.2, 0.3, 0.5]\n"
+    layout = read_layout(folder(tmp_path / "two", ["G1", "G2", "GS0", "GS1", "GS2"], options))
+    assert backgrounds_of(layout, plan_outputs(layout)) == {"mod1": None, "mod2": None, "seg": (0, 0, 0)}
 
 
 def test_state_dicts_are_found_by_epoch_and_archives_go_first(tmp_path):
