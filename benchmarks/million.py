@@ -84,9 +84,9 @@ def _timed(command: list[str]) -> dict[str, float]:
 
 
 def _package(work: Path, kind: str) -> Path:
-    """The folder of a package; of the virtual one, with a measure of cells on its mask."""
+    """The folder of a package; of the virtual one, with a measure of cells on its mask alone: no marker is drawn."""
     found = resolve(kind)
-    if found.manifest.measures:
+    if kind != IHC:
         return found.folder
     folder = Path(shutil.copytree(found.folder, work / "package" / kind / found.manifest.version))
     manifest = json.loads((folder / "model.json").read_text())

@@ -7,9 +7,9 @@ Three grids, all anchored at the frame's origin:
   never share a file;
 * *tiles* (`tile_px`, the network's choice) are cut by the shards; each keeps its part of the tissue and is read with
   a halo around it, always at the same size and always on the network's stride grid. Clamped tiles do not begin a halo
-  outside of the frame: they lie from its corner on and are moved back to its end, and all that is analysed is in them.
+  outside of the frame: they lie from its corner on, and the last ones are moved back to its end.
 
-The kept boxes partition the tissue: each tissue pixel is kept by exactly one tile.
+The kept boxes partition what is computed (the tissue; with clamped tiles all): exactly one tile keeps each pixel.
 """
 
 import math

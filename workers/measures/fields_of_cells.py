@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from workers.measures.strips import Runs, Strips, list_runs, make_strips
+from workers.measures.apart import Apart, measure_apart
+from workers.measures.strips import Runs, Strips, make_strips
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,7 +80,7 @@ def find_fields(centres: Floats, is_positive: Bools, cells: int) -> CellFields |
     """The hottest and the densest field of `cells` cells; None where there are fewer.
 
     Equal fields are told apart by their place: the uppermost, then the leftmost. The order of the cells does not
-    matter.
+    matter. Memory is about 100 bytes a cell: its place, in which strip it lies, two trees.
 
     Parameters
     ----------
@@ -128,29 +129,6 @@ class _Groups:
     def part(self, which: slice | Ints) -> "_Groups":
         """Some of them."""
         return _Groups(self.members[which], self.radius[which], self.margin[which])
-
-
-@dataclass(frozen=True, eq=False)
-class _Apart:
-    """Distances between the members of some groups and all that may lie in their fields."""
-
-    squares: Floats
-    """(groups, members, cells near): whole numbers."""
-    is_positive: Bools
-    """(groups, 1, cells near)"""
-
-    def count_all(self, limits: Floats) -> Ints:
-        """(groups, members): cells not farther than the root of each group's limit."""
-        return _sum(self.squares <= limits[:, None, None])
-
-    def count(self, limits: Floats) -> tuple[Ints, Ints]:
-        """All such cells, and the positive ones."""
-        inside = self.squares <= limits[:, None, None]
-        return _sum(inside), _sum(inside & self.is_positive)
-
-    def rows(self, group: Ints, member: Ints) -> "_Apart":
-        """Some members, each as a group of its own."""
-        return _Apart(self.squares[group, member][:, None], self.is_positive[group])
 
 
 @dataclass(eq=False)
@@ -231,7 +209,7 @@ class _Search:
 
     def _count(self, groups: _Groups, runs: Runs) -> Bools:
         """Try fields that reach no farther than is looked; True for those that do."""
-        apart = self._measure_apart(groups.members, runs)
+        apart = measure_apart(self.strips, self.is_positive, groups.members, runs)
         count, positive = apart.count(groups.outer**2)
         enough = count >= self.cells
         dense = enough & (apart.count_all(self._within(self.densest, groups)) >= self.cells)
@@ -248,21 +226,7 @@ class _Search:
             self._order(groups.members[some, which], apart.rows(some, which))
         return ~enough
 
-    def _measure_apart(self, members: Ints, runs: Runs) -> _Apart:
-        places = self.strips.places
-        near = list_runs(runs, len(places))
-        none = near == len(places)
-        near[none] = 0
-        own = places[members] - places[members[:, :1]]
-        other = places[near] - places[members[:, :1]]
-        far = (other**2).sum(axis=2)
-        far[none] = np.inf
-        # As one product: sums of whole numbers, exact in any order.
-        left = np.concatenate([own, (own**2).sum(axis=2, keepdims=True), np.ones_like(own[..., :1])], axis=2)
-        right = np.concatenate([-2 * other, np.ones_like(far)[..., None], far[..., None]], axis=2)
-        return _Apart(left @ right.transpose(0, 2, 1), (self.is_positive[near] & ~none)[:, None])
-
-    def _is_hot(self, groups: _Groups, apart: _Apart, count: Ints, positive: Ints) -> Bools:
+    def _is_hot(self, groups: _Groups, apart: Apart, count: Ints, positive: Ints) -> Bools:
         """Which of some fields, each a group of its own, may be the hottest.
 
         Within what is looked at lie `count` cells, enough, and `positive` of them.
@@ -286,7 +250,7 @@ class _Search:
         limits = groups.outer**2
         return limits if best is None else np.minimum(limits, round((best[1].radius * STEPS) ** 2))
 
-    def _order(self, members: Ints, apart: _Apart) -> None:
+    def _order(self, members: Ints, apart: Apart) -> None:
         """Try fields by all of their distances."""
         limits = np.partition(apart.squares[:, 0], self.cells - 1, axis=1)[:, self.cells - 1]
         count, positive = (some[:, 0] for some in apart.count(limits))
@@ -325,9 +289,3 @@ class _Search:
 
 def _windows(groups: _Groups) -> Iterator[_Groups]:
     return (groups.part(slice(start, start + WINDOW)) for start in range(0, len(groups.members), WINDOW))
-
-
-def _sum(inside: Bools) -> Ints:
-    """How many of each row."""
-    kind = np.uint16 if inside.shape[-1] < 2**16 else np.uint32
-    return np.asarray(inside.sum(axis=-1, dtype=kind), np.int64)

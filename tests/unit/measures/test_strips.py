@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from workers.measures.strips import Boxes, list_runs, make_strips
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 80), most=st.integers(1, 9), side=st.integers(1, 60))
 def test_the_points_of_boxes_are_those_of_looking_at_each(seed, count, most, side):
     rng = np.random.default_rng(seed)
