@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parameters import FORCE
 from workers.capacity.counts import count_work
 from workers.capacity.rates import STREAM, Sample
 from workers.engine.bands import run_bands
@@ -49,8 +50,11 @@ def sample_plan(plan: Plan, tiles: int, seed: int = 0) -> Plan:
 def run_sample(work: Work, plan: Plan, fitted: Fitted) -> Sample:
     """The plan's tiles through the pipeline and the finish of a run; its result is removed."""
     out = Path(tempfile.mkdtemp(prefix="histoserve-plan-"))
+    # A sample with too few cells for a score says nothing of the slide, and its score is not wanted.
+    forced = work.parameters | {FORCE: True}
+    request = replace(work.request, out=out)
     try:
-        return _run(replace(work, plan=plan, request=replace(work.request, out=out), watch=Stopwatch()), fitted)
+        return _run(replace(work, plan=plan, request=request, parameters=forced, watch=Stopwatch()), fitted)
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
