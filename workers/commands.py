@@ -3,7 +3,6 @@
 import getpass
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from models.parameters import FORCE, read_settings
 from workers.contract.children import stop_on_signals
 from workers.contract.regions import read_geojson, read_regions
 from workers.result import Result
+from workers.result_scores import flat_scores
 
 Option = typer.Option
 
@@ -118,7 +118,7 @@ def choose_package(package: str | None, analysis: str | None) -> str:
 def _print_result(result: Result, out: Path) -> None:
     console = Console(highlight=False)
     table = Table(title=f"{result.package.reference} on {result.package.provider}", show_header=False)
-    for name, value in _flat(result.scores):
+    for name, value in flat_scores(result.scores):
         table.add_row(name, value)
     if result.forced is not None:
         slugs = ", ".join(reason.slug for reason in result.forced.reasons)
@@ -130,16 +130,3 @@ def _print_result(result: Result, out: Path) -> None:
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning.slug}: {warning.text}")
     console.print(f"{out / 'overview.png'}\n{out / 'result.json'}\n[bold]{result.notice}[/]", soft_wrap=True)
-
-
-def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name} {key}".strip())
-    elif isinstance(value, list | tuple):
-        for place, inner in enumerate(value, start=1):
-            yield from _flat(inner, f"{name} {place}")
-    elif isinstance(value, float):
-        yield name, f"{value:.4g}"
-    else:
-        yield name, str(value)

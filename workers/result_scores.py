@@ -1,5 +1,6 @@
 """The scores of a result that have one form wherever they are: shares, intervals, fields, hotspots, grades, tiles."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, GetJsonSchemaHandler, TypeAdapter
@@ -225,3 +226,17 @@ class _Published:
 
 MeasureScores = Annotated[dict[str, Any], AfterValidator(_scores_are_typed), _Published()]
 """The scores of one measure: what they are is the measure's; these are of one form wherever they are."""
+
+
+def flat_scores(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """(whole name, text) of each number of scores, for a person; of a list each by its place, from 1."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat_scores(inner, f"{name} {key}".strip())
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value, start=1):
+            yield from flat_scores(inner, f"{name} {place}")
+    elif isinstance(value, float):
+        yield name, f"{value:.4g}"
+    else:
+        yield name, str(value)

@@ -13,8 +13,9 @@ from service.client.client import Client, problem_of
 from service.commands.following import follow_jobs
 from service.commands.options import Jobs, Json, Option, Url
 from service.commands.placing import ends_all, worst_code
-from service.commands.showing import bar, flat, print_jobs, print_json, print_problem, progressing, span
+from service.commands.showing import bar, print_jobs, print_json, print_problem, progressing, span
 from service.wire import JobTold
+from workers.result_scores import flat_scores
 
 Done = list[tuple[str, JobTold | None, HistoserveError | None]]
 
@@ -171,7 +172,7 @@ def _print_detail(job: JobTold) -> None:
         console.print(f"place {job.queue_position} in the queue")
     for name, value in job.ids.model_dump(exclude_none=True).items():
         console.print(f"{name} {value}", markup=False)
-    for name, value in flat(job.scores or {}):
+    for name, value in flat_scores(job.scores or {}):
         console.print(f"{name} {value}", markup=False)
     for attempt in job.attempts:
         why = f": {attempt.problem.title}" if attempt.problem else ""

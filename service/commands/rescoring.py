@@ -13,9 +13,10 @@ from models.parameters import read_settings
 from service.client.client import Client, problem_of
 from service.commands.following import follow_jobs
 from service.commands.options import Json, Option, Settings, Url
-from service.commands.showing import flat, print_json, progressing
+from service.commands.showing import print_json, progressing
 from service.wire import JobTold
 from workers.result import Result
+from workers.result_scores import flat_scores
 
 
 def rescore(
@@ -87,7 +88,7 @@ def _tell_result(result: Result, out: Path | None, *, as_json: bool) -> None:
         typer.echo(result.model_dump_json(indent=2))
         return
     console = Console(highlight=False, soft_wrap=True)
-    for name, value in flat(result.scores):
+    for name, value in flat_scores(result.scores):
         console.print(f"{name} {value}", markup=False)
     console.print(f"{result.seconds['total']:.1f} s, without inference", markup=False)
     if out is not None:
@@ -101,7 +102,7 @@ def _tell_job(job: JobTold, out: Path | None, *, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{job.id}[/]  {job.state}  {job.model}")
-    for name, value in flat(job.scores or {}):
+    for name, value in flat_scores(job.scores or {}):
         console.print(f"{name} {value}", markup=False)
     if out is not None:
         console.print(str(out / "result.json"), markup=False)

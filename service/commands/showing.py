@@ -13,6 +13,7 @@ from rich.table import Table
 from models.errors import HistoserveError
 from service.commands.placing import Placed
 from service.wire import JobTold
+from workers.result_scores import flat_scores
 
 MOST_BARS = 20
 WIDE = 200
@@ -133,17 +134,6 @@ def bar(fraction: float, width: int = 30) -> str:
     return "█" * full + "░" * (width - full)
 
 
-def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """The numbers in a score, each with its whole name."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from flat(inner, f"{name} {key}".strip())
-    elif isinstance(value, float):
-        yield name, f"{value:.4g}"
-    else:
-        yield name, str(value)
-
-
 def reporter(show: Progressing, stage: str) -> Callable[[str, int, int], None]:
     """A report of transfers that shows them under one stage."""
     return lambda name, done, total: show.transfer(name, stage, done, total)
@@ -152,7 +142,9 @@ def reporter(show: Progressing, stage: str) -> Callable[[str, int, int], None]:
 def _scores(job: JobTold | None) -> str:
     if job is None or job.scores is None:
         return ""
-    return ", ".join(f"{name} {value}" for name, value in flat(job.scores) if value[:1] in "+-0123456789")
+    # Of lists (hotspots, fields) there is no room in a line.
+    told = ((n, v) for n, v in flat_scores(job.scores) if not any(part.isdigit() for part in n.split()))
+    return ", ".join(f"{name} {value}" for name, value in told if value[:1] in "+-0123456789")
 
 
 def _coloured(state: str) -> str:
