@@ -14,6 +14,9 @@ env: .venv/.ready ## make .venv with everything for development
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv==0.13.8 torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	# Once, for all processes: where nobody may write bytecode each of them would compile a thousand modules, 2 s.
+	-$(BIN)/python -m compileall -q -j 0 $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") >/dev/null
+	$(BIN)/python -m compileall -q service workers models training
 	touch $@
 
 up: env ## database, queue, worker and API on this machine, in one folder; Ctrl-C ends it
@@ -42,9 +45,11 @@ format: env ## mend what a machine can mend
 	$(BIN)/ruff format .
 
 bench: env ## measure, in one run on this machine; writes benchmarks/report.json
+	$(BIN)/python -m compileall -q service workers models training
 	$(BIN)/python -m benchmarks
 
 bench-peers: env ## install the peers in runs/peers and measure them beside us; adds to benchmarks/report.json
+	$(BIN)/python -m compileall -q service workers models training
 	$(BIN)/python -m benchmarks.peers install
 	$(BIN)/python -m benchmarks.peers run
 	$(BIN)/python -m benchmarks.peers table

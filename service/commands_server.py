@@ -78,9 +78,9 @@ def up(
     """
     with _needs("up", "up"):
         from service.up import run_up
-    from workers.contract.children import stop_on_signals
     from workers.contract.logs import set_up_logs
     from workers.contract.settings import Settings
+    from workers.contract.signals import stop_on_signals
 
     settings = Settings(**_given(home=home, port=port))
     settings = settings.model_copy(update={"home": settings.home.absolute()})

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from models.errors import RefusedInputError
 from models.parameters import FORCE, read_settings
-from workers.contract.children import stop_on_signals
 from workers.contract.regions import read_geojson, read_regions
+from workers.contract.signals import stop_on_signals
 from workers.result import Result
 from workers.result_scores import flat_scores
+from workers.slides import started_probe
 
 Option = typer.Option
 
@@ -65,29 +66,31 @@ def run(
     A run that was stopped or killed goes on where it was when it is started again with the same arguments; the result
     has the same bytes. Exit codes: 0 done, 2 refused input, 3 not scorable, 1 anything else.
     """
-    from workers.engine.progress import console_report
-    from workers.engine.run import run_slide
-    from workers.engine.work import RunRequest
+    # A child has the first look at the slide while this process loads the engine: either takes as long.
+    with started_probe(slide, mpp) as probe:
+        from workers.engine.progress import console_report
+        from workers.engine.run import run_slide
+        from workers.engine.work import RunRequest
 
-    request = RunRequest(
-        slide=slide,
-        package=choose_package(package, analysis),
-        out=out,
-        mpp=mpp,
-        provider=provider,
-        tile_px=tile,
-        batch=batch,
-        readers=readers,
-        threads=threads,
-        dzi=dzi,
-        overwrite=overwrite,
-        forced_by=forced_by or _own_name(),
-        parameters=read_settings(settings or []) | ({FORCE: True} if force else {}),
-        regions=None if regions is None else read_regions(read_geojson(regions)),
-        outputs=None if outputs is None else tuple(name.strip() for name in outputs.split(",") if name.strip()),
-    )
-    with stop_on_signals() as stop, console_report(sys.stderr) as report:
-        result = run_slide(request, report, stop)
+        request = RunRequest(
+            slide=slide,
+            package=choose_package(package, analysis),
+            out=out,
+            mpp=mpp,
+            provider=provider,
+            tile_px=tile,
+            batch=batch,
+            readers=readers,
+            threads=threads,
+            dzi=dzi,
+            overwrite=overwrite,
+            forced_by=forced_by or _own_name(),
+            parameters=read_settings(settings or []) | ({FORCE: True} if force else {}),
+            regions=None if regions is None else read_regions(read_geojson(regions)),
+            outputs=None if outputs is None else tuple(name.strip() for name in outputs.split(",") if name.strip()),
+        )
+        with stop_on_signals() as stop, console_report(sys.stderr) as report:
+            result = run_slide(request, report, stop, probe)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:

@@ -1,13 +1,17 @@
 """The command line: exit codes, problem documents, commands whose extra is missing."""
 
+import inspect
 import json
-from importlib.metadata import EntryPoint
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 import typer
 
 from models.errors import HistoserveError, MppMissingError, NoTissueError, OutputConflictError, WrongStainError
 from service import cli
+from service.command_help import read_help
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ def app_that_raises(error: Exception) -> typer.Typer:
 
 def test_an_error_is_a_problem_document_where_json_is_asked_for(monkeypatch, capsys) -> None:
     monkeypatch.setattr(
-        cli, "build_app", lambda: app_that_raises(MppMissingError("The file states none.", "Give --mpp."))
+        cli, "build_app", lambda _: app_that_raises(MppMissingError("The file states none.", "Give --mpp."))
     )
     assert cli.run_command(["--json"]) == 2
     problem = json.loads(capsys.readouterr().out)
@@ -50,7 +54,7 @@ def test_an_error_is_a_problem_document_where_json_is_asked_for(monkeypatch, cap
 
 
 def test_an_error_is_words_on_stderr_otherwise(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(cli, "build_app", lambda: app_that_raises(NoTissueError("Nothing [found] here.")))
+    monkeypatch.setattr(cli, "build_app", lambda _: app_that_raises(NoTissueError("Nothing [found] here.")))
     assert cli.run_command([]) == 3
     told = capsys.readouterr()
     assert told.out == ""
@@ -63,10 +67,52 @@ def test_an_unknown_command_is_refused_with_two(capsys) -> None:
     assert "analyse" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("rescor", "rescore"), ("model", "models")])
+def test_a_mistyped_command_is_told_what_it_may_have_meant(typed: str, meant: str, capsys) -> None:
+    assert cli.run_command([typed]) == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def installed() -> list[EntryPoint]:
+    return [entry for kind in ("commands", "groups") for entry in entry_points(group=f"histoserve.{kind}")]
+
+
+@pytest.mark.parametrize("entry", installed(), ids=lambda entry: entry.name)
+def test_the_list_says_of_a_command_what_its_own_help_says(entry: EntryPoint) -> None:
+    loaded = entry.load()
+    told = loaded.info.help if isinstance(loaded, typer.Typer) else inspect.getdoc(loaded)
+    assert told
+    assert read_help(entry) == told
+
+
+def test_a_command_without_a_source_here_is_listed_with_its_extra(monkeypatch, capsys) -> None:
+    entry = EntryPoint("quantise", "training.no_such_module:quantise", "histoserve.commands")
+    monkeypatch.setattr(cli, "entry_points", lambda group: [entry] if group == entry.group else [])
+    assert cli.run_command(["--help"]) == 0
+    assert "needs the extra train" in " ".join(capsys.readouterr().out.replace("`", "").split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--help", "run"], ["--version"], ["analyse"]])
+def test_to_list_the_commands_imports_none_of_them(arguments: list[str]) -> None:
+    assert modules_of_commands_after(arguments) == set()
+
+
+@pytest.mark.parametrize("name", ["run", "keys", "submit", "worker"])
+def test_a_command_imports_its_own_module_only(name: str) -> None:
+    own = {entry.module for entry in installed() if entry.name == name}
+    assert modules_of_commands_after([name, "--help"]) == own
+
+
+def modules_of_commands_after(arguments: list[str]) -> set[str]:
+    """Which modules of commands a process has imported that ran one command line."""
+    code = "import sys; from service.cli import run_command; run_command(sys.argv[1:]); print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return {entry.module for entry in installed()} & set(done.stdout.split())
+
+
 def test_what_is_installed_is_there() -> None:
     assert cli.run_command(["--help"]) == 0
-    names = {group.name for group in cli.build_app().registered_groups}
-    names |= {command.name for command in cli.build_app().registered_commands}
+    names = {command.name for command in cli.build_app([]).registered_commands}
     service = "acceptance batch cancel download gc keys retry serve status submit up watch worker rescore"
     engine = "diff models paired phantom plan quantise register run verify"
     assert names == set(f"{service} {engine}".split())

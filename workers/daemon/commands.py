@@ -29,9 +29,9 @@ def worker(
     SIGTERM and Ctrl-C end it between two tiles; bands in work are released and another worker goes on with them. A
     provider that does not run here ends it at once: exit code 1 and the reason.
     """
-    from workers.contract.children import stop_on_signals
     from workers.contract.logs import set_up_logs
     from workers.contract.settings import Settings
+    from workers.contract.signals import stop_on_signals
     from workers.daemon.check import check_ability
     from workers.daemon.supervise import check_ledger, child_env, new_seat, supervise, tell_refused
 

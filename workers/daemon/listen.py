@@ -14,7 +14,15 @@ from workers.contract.logs import set_up_logs
 from workers.contract.settings import Settings
 from workers.daemon.listener import TTL_S, Listener
 
-WARM = ("numpy", "zarr", "tifffile", "onnxruntime", "workers.engine.run", "workers.wake.answer", "workers.wake.job")
+WARM = (
+    "onnxruntime",
+    "pyarrow.compute",
+    "workers.engine.run",
+    "workers.slides.resample",
+    "workers.slides.tiff",
+    "workers.wake.answer",
+    "workers.wake.job",
+)
 """What every answer needs: imported once, so that a forked child starts at once. No runtime session is made here:
 their threads and GPU contexts do not survive a fork."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0

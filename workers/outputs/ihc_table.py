@@ -15,7 +15,6 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -158,7 +157,7 @@ def judged_writer(folder: Path, stem: str, place: Place, facts: dict[str, Any]) 
             whole = _judge(rows, judged).select(schema.names).cast(schema)
             writer.write_table(whole)
             lines.write_table(_rounded(whole.select(rows_of.names), _plain(rows_of)))
-            features(whole.filter(pc.field("counted")))
+            features(whole.filter(whole.column("counted")))
 
         yield write
 
@@ -224,6 +223,9 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 
 def _rounded(rows: pa.Table, plain: pa.Schema) -> pa.Table:
+    # Only results with an IHC mask come here; it takes longer to load than pyarrow itself.
+    import pyarrow.compute as pc
+
     rounded = [
         pc.round(rows[name], ndigits=4) if pa.types.is_floating(rows[name].type) else rows[name] for name in plain.names
     ]

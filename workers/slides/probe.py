@@ -5,10 +5,11 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from models.errors import HistoserveError, InternalError, SlideAbsurdError, SlideUnreadableError
 from workers.geometry import Box
@@ -28,6 +29,10 @@ class ProbeLimits:
     """Longer than `cpu_s`: on a busy machine a sound slide waits for its turn."""
 
 
+Probe = Callable[[], SlideInfo]
+"""Waits for what the child finds; raises as `probe_slide`."""
+
+
 def probe_slide(path: Path, mpp_override: float | None = None, limits: ProbeLimits | None = None) -> SlideInfo:
     """What is known of the slide at `path`, found by a limited child process.
 
@@ -37,39 +42,64 @@ def probe_slide(path: Path, mpp_override: float | None = None, limits: ProbeLimi
         As `open_slide` raised them in the child. A child that ran into its memory or time limit, or crashed, is a
         `SlideAbsurdError` or `SlideUnreadableError` too.
     """
+    with started_probe(path, mpp_override, limits) as probe:
+        return probe()
+
+
+@contextmanager
+def started_probe(path: Path, mpp_override: float | None = None, limits: ProbeLimits | None = None) -> Iterator[Probe]:
+    """A probe that has begun, for who has something else to do meanwhile; the child ends with the block.
+
+    `limits.wall_s` counts from when it is waited for.
+    """
     limits = limits or ProbeLimits()
     request = {"path": str(path), "mpp_override": mpp_override, "limits": asdict(limits)}
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-P", "-c", "from workers.slides.probe import main; main()"]
+    with (
+        _as_input(json.dumps(request).encode()) as asked,
+        subprocess.Popen(
+            arguments, stdin=asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as child,
+    ):
+        try:
+            yield lambda: _wait_for(child, limits)
+        finally:
+            child.kill()
+
+
+def _as_input(request: bytes) -> IO[bytes]:
+    """The request to read from: a few kB, which a pipe holds before anybody reads."""
+    reading, writing = os.pipe()
+    os.write(writing, request)
+    os.close(writing)
+    return os.fdopen(reading, "rb")
+
+
+def _wait_for(child: "subprocess.Popen[bytes]", limits: ProbeLimits) -> SlideInfo:
     try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-c", "from workers.slides.probe import main; main()"],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=limits.wall_s,
-            env=environment,
-            check=False,
-        )
+        found, complaint = child.communicate(timeout=limits.wall_s)
     except subprocess.TimeoutExpired as error:
         raise SlideAbsurdError(f"Opening the slide took more than {limits.wall_s:g} s.", _REMEDY) from error
-    return _read_answer(child)
+    return _read_answer(found, complaint, child.returncode)
 
 
 _REMEDY = "The file is damaged or was made to exhaust the reader; copy it again from the scanner."
 
 
-def _read_answer(child: "subprocess.CompletedProcess[bytes]") -> SlideInfo:
+def _read_answer(found: bytes, complaint: bytes, code: int) -> SlideInfo:
     try:
-        answer = json.loads(child.stdout)
+        answer = json.loads(found)
     except ValueError:
         answer = {}
     if "info" in answer:
         return _info_of(answer["info"])
     if "error" in answer:
         raise _error_of(answer["error"])
-    if child.returncode < 0:
-        raise SlideUnreadableError(f"The reader was stopped by signal {-child.returncode} on this file.", _REMEDY)
-    last = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-    raise InternalError(f"The probing child ended with {child.returncode}: {last[0][:200]}")
+    if code < 0:
+        raise SlideUnreadableError(f"The reader was stopped by signal {-code} on this file.", _REMEDY)
+    last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
+    raise InternalError(f"The probing child ended with {code}: {last[0][:200]}")
 
 
 def _info_of(fields: dict[str, Any]) -> SlideInfo:

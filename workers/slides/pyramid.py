@@ -9,7 +9,6 @@ import numpy as np
 
 from models.errors import RefusedInputError, SlideUnreadableError
 from workers.geometry import Box
-from workers.slides.resample import plan_axis, resample
 from workers.slides.slide import RGB, Level, SlideInfo
 
 SAME_MPP = 1e-6
@@ -67,6 +66,9 @@ class PyramidSlide:
 
 def _read_resampled(pixels: LevelPixels, box: Box, scale: float) -> RGB:
     """The box in blocks that need about 0.4 million level pixels each: memory stays small at any scale."""
+    # Whoever opens a slide only to describe it does without scipy, which takes longer to load than all else here.
+    from workers.slides.resample import plan_axis, resample
+
     widths, heights = _parts(box.width, scale), _parts(box.height, scale)
     columns = [plan_axis(box.x + x, width, scale) for x, width in widths]
     out = np.empty((box.height, box.width, 3), np.uint8)

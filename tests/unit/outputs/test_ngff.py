@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import ome_zarr_models.v05
 import pytest
@@ -7,6 +8,7 @@ import zarr
 
 from tests.unit.outputs.samples import make_frame, make_spec, random_values, store
 from workers.outputs.maps import MapSpec, create_maps
+from workers.outputs.ngff import group_metadata
 
 KINDS = ["classes", "heat", "image", "probabilities"]
 
@@ -19,6 +21,17 @@ def test_both_public_validators_accept_a_map(tmp_path, kind):
     group = zarr.open_group(tmp_path / spec.folder_name, mode="r")
     model = ome_zarr_models.v05.ImageLabel if kind == "classes" else ome_zarr_models.v05.Image
     assert len(model.from_zarr(group).ome_attributes.multiscales[0].datasets) == spec.levels == 3
+
+
+@pytest.mark.parametrize("virtual", [None, "Ki-67"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_are_what_the_formats_own_model_writes(kind, virtual):
+    spec = replace(make_spec(1300, 700, kind), virtual=virtual)
+    written = group_metadata(spec, make_frame(1300, 700))["attributes"]["ome"]
+    model = yaozarrs.v05.LabelImage if kind == "classes" else yaozarrs.v05.Image
+    meant = model.model_validate(written).model_dump(mode="json", by_alias=True, exclude_none=True)
+    # Not only equal: in the same order, with the same spelling of numbers.
+    assert json.dumps(written) == json.dumps(meant)
 
 
 def _attributes(tmp_path, spec, scale=2.0):
