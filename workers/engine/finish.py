@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.engine.checkpoint import BandRecord
-from workers.engine.finishing import Finishing
+from workers.engine.finishing import Finishing, write_each
 from workers.engine.keep import Target
 from workers.engine.pictures import write_result_pictures
 from workers.engine.progress import Event
@@ -45,10 +45,9 @@ class Finished:
 def finish(work: Finishing) -> Finished:
     """Make everything a result holds besides level 0 of its maps."""
     steps = len(work.targets) + 3
-    for index, target in enumerate(work.targets):
-        work.report(Event("finish", index, steps))
-        with work.watch.stage("pyramid"):
-            build_pyramid(work.maps, target.spec, work.check)
+    work.report(Event("finish", 0, steps))
+    with work.watch.stage("pyramid"):
+        write_each(work.targets, lambda target: _write_pyramid(work, target))
     work.check()
     work.report(Event("finish", steps - 3, steps))
     with work.watch.stage("measure"):
@@ -107,17 +106,20 @@ def describe_folder(out: Path, folder: Path) -> FolderPart:
     )
 
 
+def _write_pyramid(work: Finishing, target: Target) -> Path:
+    build_pyramid(work.maps, target.spec, work.check)
+    return work.maps / target.spec.folder_name
+
+
 def _write_tiffs(work: Finishing) -> list[Path]:
-    paths = []
-    for target in work.targets:
-        if target.spec.kind == "probabilities":
-            continue
+    def write(target: Target) -> Path:
         work.check()
         path = work.out / f"{target.spec.name}.ome.tif"
-        with work.watch.stage("ome-tiff"):
-            write_ome_tiff(work.maps, target.spec, work.plan.frame, path)
-        paths.append(path)
-    return paths
+        write_ome_tiff(work.maps, target.spec, work.plan.frame, path)
+        return path
+
+    with work.watch.stage("ome-tiff"):
+        return write_each([target for target in work.targets if target.spec.kind != "probabilities"], write)
 
 
 def _write_dzis(work: Finishing) -> list[Path]:

@@ -1,6 +1,7 @@
 """What the finish works on: a run all of whose maps are there at level 0."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from workers.engine.stopwatch import Stopwatch
 from workers.plan import Plan
 from workers.regions import Shape
 from workers.slides import Slide
+
+SIDE_BY_SIDE = 2
+"""Maps that are turned into files at the same time: each takes a picture's memory, and encoders leave Python."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,3 +41,9 @@ class Finishing:
     """Stands before the title of every picture: what nobody may overlook of this run."""
     is_forced: bool = False
     """True where a number is wanted in spite of a reason against it."""
+
+
+def write_each(targets: Iterable[Target], write: Callable[[Target], Path]) -> list[Path]:
+    """The files written of the targets, in their order, two at a time; the first failure is raised."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE, "finish") as pool:
+        return list(pool.map(write, targets))

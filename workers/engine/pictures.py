@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workers.engine.finishing import Finishing
+from workers.engine.finishing import Finishing, write_each
 from workers.engine.ihc_pictures import IhcCanvas, write_ihc_pictures
+from workers.engine.keep import Target
 from workers.engine.score import POINT_COLOUR, Scored
 from workers.engine.sheet import write_sheet
 from workers.engine.tile_classes import write_tile_heats
@@ -33,26 +34,31 @@ def write_result_pictures(work: Finishing, scored: Sequence[Scored]) -> list[Pat
 
 def _write_overviews(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
     """`overview.png` of the first map, `overview-<name>.png` of the others."""
-    paths: list[Path] = []
-    for target in work.targets:
-        if target.spec.kind == "probabilities":
-            continue
-        path = work.out / ("overview.png" if not paths else f"overview-{target.spec.name}.png")
-        thumbnail = _thumbnail(work.slide, work.plan.frame, target.spec)
-        title = f"{work.mark}{work.manifest.title} ({work.manifest.reference}): {target.spec.name}"
-        for item in scored:
-            if item.target is target and item.hotspots:
-                hotspots = item.scores["hotspots"]
-                for hotspot in hotspots:
-                    thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
-                counts = ", ".join(str(hotspot["count"]) for hotspot in hotspots)
-                title += f"; {counts} in circles of {item.scores['hotspot']['area_mm2']:g} mm2"
-            if item.target is target and item.scores.get("fields"):
-                scale, line_px = thumbnail.shape[1] / work.slide.info.width_px, _line_px(thumbnail)
-                thumbnail = draw_squares(thumbnail, item.scores["fields"], scale, POINT_COLOUR, line_px)
-        write_overview(path, work.maps, target.spec, work.plan.frame, thumbnail=thumbnail, title=title)
-        paths.append(path)
-    return paths
+    shown = [target for target in work.targets if target.spec.kind != "probabilities"]
+
+    def write(target: Target) -> Path:
+        name = "overview.png" if target is shown[0] else f"overview-{target.spec.name}.png"
+        return _write_overview(work, target, [item for item in scored if item.target is target], work.out / name)
+
+    return write_each(shown, write)
+
+
+def _write_overview(work: Finishing, target: Target, scored: Sequence[Scored], path: Path) -> Path:
+    """The overview of one map, with what was measured on it."""
+    thumbnail = _thumbnail(work.slide, work.plan.frame, target.spec)
+    title = f"{work.mark}{work.manifest.title} ({work.manifest.reference}): {target.spec.name}"
+    for item in scored:
+        if item.hotspots:
+            hotspots = item.scores["hotspots"]
+            for hotspot in hotspots:
+                thumbnail = _circled(thumbnail, hotspot, work.slide.info.width_px)
+            counts = ", ".join(str(hotspot["count"]) for hotspot in hotspots)
+            title += f"; {counts} in circles of {item.scores['hotspot']['area_mm2']:g} mm2"
+        if item.scores.get("fields"):
+            scale, line_px = thumbnail.shape[1] / work.slide.info.width_px, _line_px(thumbnail)
+            thumbnail = draw_squares(thumbnail, item.scores["fields"], scale, POINT_COLOUR, line_px)
+    write_overview(path, work.maps, target.spec, work.plan.frame, thumbnail=thumbnail, title=title)
+    return path
 
 
 def _thumbnail(slide: Slide, frame: Frame, spec: MapSpec) -> RGB:

