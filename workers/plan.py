@@ -28,7 +28,8 @@ CELL_PX = 128
 MIN_SHARD_MAP_PX = 64
 """A shard of a coarse map holds at least this many map pixels on a side: no millions of tiny files."""
 CLAMPED_SHARD_PX = 3072
-"""Clamped tiles do not end where shards do and are computed anew for each shard they meet: fewer in larger shards."""
+"""Clamped tiles do not end where shards do. A process that has one of the shards holds the strip that the other needs
+(`workers.engine.lips`), else the tile is computed anew for each: fewer in larger shards."""
 BAND_SHARDS = 1
 """A band holds at most the tissue of this many full shards: one, or several sparse ones."""
 
@@ -39,6 +40,9 @@ class Tile:
 
     read: Box
     keep: Box
+    """Of the shard at hand."""
+    whole: Box
+    """What it keeps over all shards, tissue or not."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,22 @@ class Plan:
     def shard_tiles(self, column: int, row: int) -> Iterator[Tile]:
         """The tiles of one shard, row by row."""
         shard, side = self.shard_box(column, row), self.grid.read_px
+        frame = aligned_box(self.frame, self.grid.align_px)
         for down in self._spans(1, shard.y, shard.bottom):
             for along in self._spans(0, shard.x, shard.right):
                 square = Box(along.first, down.first, along.stop - along.first, down.stop - down.first)
                 keep = self.tissue_bounds(square.intersect(shard))
                 if not keep.is_empty:
-                    yield Tile(read=Box(along.start, down.start, side, side), keep=keep)
+                    yield Tile(Box(along.start, down.start, side, side), keep, square.intersect(frame))
+
+    def tile_parts(self, tile: Tile) -> Iterator[tuple[tuple[int, int], Tile]]:
+        """((shard column, shard row), tile) of each shard that keeps some of a tile, in the order of the plan."""
+        side = self.grid.shard_px
+        for row in range(tile.whole.y // side, -(-tile.whole.bottom // side)):
+            for column in range(tile.whole.x // side, -(-tile.whole.right // side)):
+                keep = self.tissue_bounds(tile.whole.intersect(self.shard_box(column, row)))
+                if not keep.is_empty:
+                    yield (column, row), replace(tile, keep=keep)
 
     def tile_lines(self, axis: int, start: int, stop: int) -> list[int]:
         """Columns (axis 0) or rows (axis 1) strictly inside [start, stop) at which what a tile keeps begins."""

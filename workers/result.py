@@ -48,6 +48,8 @@ class PackagePart(Part):
     manifest_sha256: str
     network_sha256: str
     provider: str
+    precision: str = "float32"
+    """What floats were computed in: `float32`, or `bfloat16` of a package made for it."""
 
 
 class FramePart(Part):

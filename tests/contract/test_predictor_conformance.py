@@ -76,6 +76,18 @@ class TestPredictor:
         other[1] = 0
         np.testing.assert_array_equal(predictor.predict(batch)["out"][0], predictor.predict(other)["out"][0])
 
+    def test_a_place_in_the_batch_changes_no_bit(self, package, provider, batch):
+        """A tile that two shards share may be computed for either, at another place among other tiles."""
+        predictor = load_predictor(package, provider, batch=4, threads=2)
+        tile, others = batch[0], np.stack([tissue_like(batch.shape[1], seed) for seed in range(9, 13)])
+        answers = []
+        for place in range(4):
+            filled = np.roll(others, place, axis=0)
+            filled[place] = tile
+            answers.append(predictor.predict(filled)["out"][place])
+        for answer in answers[1:]:
+            np.testing.assert_array_equal(answer, answers[0])
+
     @pytest.mark.parametrize("change", [lambda b: b[:1], lambda b: b[:, :-8], lambda b: b.astype(np.float32)])
     def test_another_shape_or_type_is_refused(self, predictor, batch, change):
         with pytest.raises(ValueError, match="takes uint8"):

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.parameters import FORCE, read_settings
-from workers.contract.children import stop_on_signals
 from workers.contract.regions import read_geojson, read_regions
+from workers.contract.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from workers.capacity.forecast import Forecast
@@ -34,6 +34,7 @@ def plan(
         list[str] | None, Option("--set", help="NAME=VALUE: a number of the package; may be repeated.")
     ] = None,
     regions: Annotated[Path | None, Option("--regions", help="GeoJSON polygons in level-0 px to look at.")] = None,
+    outputs: Annotated[str | None, Option("--outputs", help="Maps to keep, as seg,marker: as for `run`.")] = None,
     seconds: Annotated[
         float, Option("--seconds", min=0.1, max=3600, help="How long the network runs to calibrate, about.")
     ] = 5.0,
@@ -73,6 +74,7 @@ def plan(
         threads=threads,
         parameters=read_settings(settings or []) | ({FORCE: True} if force else {}),
         regions=None if regions is None else read_regions(read_geojson(regions)),
+        outputs=None if outputs is None else tuple(name.strip() for name in outputs.split(",") if name.strip()),
     )
     wanted = Wanted(workers, seconds, profile_path(profile), measure)
     with stop_on_signals() as stop, console_report(sys.stderr) as report:

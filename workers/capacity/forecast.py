@@ -96,10 +96,14 @@ def cpu_seconds(before: Before, rates: Rates, counts: Counts) -> dict[str, float
 
 
 def with_workers(stages_s: dict[str, float], rates: Rates, counts: Counts, workers: int) -> WorkersPart:
-    """The job with several workers: each prepares, takes band after band, and the last of them finishes alone."""
+    """The job with several workers: each prepares, takes band after band, and the last of them finishes alone.
+
+    Of several, none is sure to have the band beside its own, whose tiles it could have shared.
+    """
+    bands = counts.band_batches if workers == 1 else counts.apart_batches
     line, wall = rates.cpu_s[STREAM], rates.wall_per_cpu[STREAM]
     # What is fixed is once for each worker: the first tiles are read before, the last ones kept after the network.
-    bands_s = wall * (line.fixed + makespan([line.each * batches for batches in counts.band_batches], workers))
+    bands_s = wall * (line.fixed + makespan([line.each * batches for batches in bands], workers))
     total_s = sum(stages_s.values())
     shared_s = total_s - stages_s[STREAM] + bands_s
     return WorkersPart(workers=workers, bands_s=bands_s, total_s=shared_s, speed_up=total_s / shared_s)

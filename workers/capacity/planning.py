@@ -72,7 +72,8 @@ def plan_slide(request: RunRequest, wanted: Wanted, report: Report, stop: thread
         measured=entry.measured,
         load_average=entry.load_average,
     )
-    return _forecast(work, before, (counts, entry.rates), base + entry.rates.memory_bytes, basis, wanted.workers)
+    memory_bytes = base + entry.rates.memory_bytes + counts.lips_bytes
+    return _forecast(work, before, (counts, entry.rates), memory_bytes, basis, wanted.workers)
 
 
 def _forecast(
@@ -154,7 +155,7 @@ def _key(work: Work) -> dict[str, str]:
         "readers": str(request.readers),
         "parameters": str(sorted(work.parameters.items())),
         "cores": str(os.cpu_count()),
-    }
+    } | ({} if request.outputs is None else {"outputs": str(sorted({t.output.name for t in work.targets}))})
 
 
 def _digest_seconds(files: list[Path]) -> float:

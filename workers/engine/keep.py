@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import RefusedInputError
+from models.errors import InternalError, RefusedInputError
 from models.manifest import Manifest, OutputSpec
 from models.measures_spec import IhcCellsMeasure
 from models.postprocess import class_map, image_bytes, probability_bytes
 from models.predictor import Maps
 from workers.engine.checkpoint import BandRecord
 from workers.engine.empty import flat_answer
+from workers.engine.lips import Lip, drop_before
 from workers.engine.seams import SeamSums, measure_seams
 from workers.engine.stream import Piece
 from workers.geometry import Box, Frame
 from workers.outputs.maps import MapKind, MapSpec, ShardRecord, chunk_side, fill_of, write_shard
-from workers.plan import Grid, Plan
+from workers.plan import Grid, Plan, Tile
 
 Stored = NDArray[np.uint8]
 
@@ -95,7 +96,7 @@ def _map_spec(output: OutputSpec, kind: MapKind, frame: Frame, grid: Grid) -> Ma
 class Keeper:
     """Stitches the shard at hand, writes it when its last tile came, and commits a band after its last shard.
 
-    Called from one thread, in the order of the plan: one shard per map is in memory at any time.
+    Called from one thread, in order: one shard per map is in memory at any time, and the lips of those to come.
     """
 
     def __init__(
@@ -106,33 +107,57 @@ class Keeper:
         self._folder = folder
         self._commit = commit
         self._canvas: dict[str, Stored] = {}
+        self._lips: dict[Lip, list[Stored]] = {}
+        """For each target, what is held for later shards."""
         self._shards: list[ShardRecord] = []
         self._seams: dict[str, SeamSums] = {}
         self._tiles = 0
 
     def __call__(self, pieces: list[Piece], maps: Maps) -> None:
-        """Keep the pieces of one batch; `maps` holds raw outputs (N, C, h, w), one row per piece that is not empty."""
+        """Keep the pieces of one batch; `maps` holds raw outputs (N, C, h, w), one row per piece that is run."""
         row = 0
         for piece in pieces:
-            for target in self._targets:
-                self._paste(target, piece, None if piece.is_empty else maps[target.output.name][row])
-            row += not piece.is_empty
+            for target, values in zip(self._targets, self._values(piece, maps, row), strict=True):
+                self._paste(target, piece, values)
+            row += piece.is_run
+            # Of a repeated piece too: its values were there, or we would not be here.
             self._tiles += 1
             if piece.ends_shard:
                 self._finish_shard(piece.shard)
             if piece.ends_band:
                 self._finish_band(piece.band.index)
 
-    def _paste(self, target: Target, piece: Piece, raw: NDArray[np.float32] | None) -> None:
-        """Write what a tile keeps; `raw` is the network's answer, None where the tile is empty."""
-        stride = target.spec.stride_px
-        keep = _clip(piece.tile.keep.divide(stride), target.spec)
+    def _values(self, piece: Piece, maps: Maps, row: int) -> list[Stored]:
+        """What a piece keeps, for each target; what later shards keep of it is held.
+
+        Raises
+        ------
+        InternalError
+            The piece is a repeated one and nothing is held of it.
+        """
+        drop_before(self._lips, piece.band.index)
+        if piece.is_repeat:
+            held = self._lips.pop(Lip(piece.band.index, piece.shard, piece.tile), None)
+            if held is None:
+                raise InternalError(f"Nothing is held of the tile at {piece.tile.read.x}, {piece.tile.read.y}.")
+            return held
+        raw = None if piece.is_empty else {name: values[row] for name, values in maps.items()}
+        for lip in piece.lips:
+            self._lips[lip] = [self._stored(target, lip.tile, raw) for target in self._targets]
+        return [self._stored(target, piece.tile, raw) for target in self._targets]
+
+    def _stored(self, target: Target, tile: Tile, raw: Maps | None) -> Stored:
+        """The values a tile keeps; `raw` is the network's answer, None where the tile is empty."""
         if raw is None:
-            values = flat_answer(target.output)
-        else:
-            origin = piece.tile.read.grow(-target.output.inset_px)
-            at = keep.shift(-origin.x // stride, -origin.y // stride)
-            values = target.store(raw[:, at.y : at.bottom, at.x : at.right], target.output)
+            return flat_answer(target.output)
+        stride = target.spec.stride_px
+        origin = tile.read.grow(-target.output.inset_px)
+        at = _clip(tile.keep.divide(stride), target.spec).shift(-origin.x // stride, -origin.y // stride)
+        return target.store(raw[target.output.name][:, at.y : at.bottom, at.x : at.right], target.output)
+
+    def _paste(self, target: Target, piece: Piece, values: Stored) -> None:
+        """Write what a tile keeps."""
+        keep = _clip(piece.tile.keep.divide(target.spec.stride_px), target.spec)
         canvas = self._canvas_of(target, piece.shard)
         corner = self._shard_box(target, piece.shard)
         inside = keep.shift(-corner.x, -corner.y)

@@ -23,14 +23,16 @@ from workers.plan import Grid, Plan, cell_shape, choose_grid, make_plan, spare_c
 from workers.quality import QualityReport, assess, tissue_cells
 from workers.quality.scorable import check_scorable, find_reasons, tissue_in
 from workers.regions import Shape, cut_cells, region_shapes
-from workers.slides import Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
+from workers.slides import Probe, Slide, SlideInfo, frame_mpp, frame_size, open_slide, probe_slide
 
 
 @contextmanager
-def opened_slide(request: RunRequest, watch: Stopwatch, *, is_known: bool = False) -> Iterator[tuple[Slide, Package]]:
+def opened_slide(
+    request: RunRequest, watch: Stopwatch, *, is_known: bool = False, probe: Probe | None = None
+) -> Iterator[tuple[Slide, Package]]:
     """The slide, and the package that suits its resolution.
 
-    A slide that is not known yet is first opened by a limited child.
+    A slide that is not known yet is first opened by a limited child: by that of `probe`, where it has begun already.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def opened_slide(request: RunRequest, watch: Stopwatch, *, is_known: bool = Fals
     with watch.stage("open"):
         package = resolve(request.package)
         if not is_known:
-            _check_mpp(probe_slide(request.slide, request.mpp), package.manifest)
+            _check_mpp(probe() if probe else probe_slide(request.slide, request.mpp), package.manifest)
         slide = open_slide(request.slide, request.mpp)
     try:
         _check_mpp(slide.info, package.manifest)
@@ -85,9 +87,10 @@ def prepare(
         with watch.stage("cascade"):
             look = Look(slide, plan.frame, plan.grid, request.readers, report, stop)
             plan = spare_cells(plan, cells_with_candidates(look, cascade_rules(manifest), plan.cells, plan.tissue))
-    with watch.stage("load network"):
-        predictor = load_predictor(package, request.provider, request.tile_px, request.batch, request.threads)
     targets = choose_targets(manifest, plan.frame, plan.grid, request.outputs)
+    kept = {target.output.name for target in targets}
+    with watch.stage("load network"):
+        predictor = load_predictor(package, request.provider, request.tile_px, request.batch, request.threads, kept)
     return Work(
         request=request,
         slide=slide,

@@ -17,10 +17,16 @@ from workers.engine.work import RunRequest, Work, run_identity
 from workers.outputs.files import file_sha256, write_whole
 from workers.outputs.maps import create_maps
 from workers.result import RESULT_NAME, Result
+from workers.slides import Probe
 
 
-def run_slide(request: RunRequest, report: Report, stop: threading.Event) -> Result:
+def run_slide(request: RunRequest, report: Report, stop: threading.Event, probe: Probe | None = None) -> Result:
     """The result of one package on one slide, written to `request.out`; a run that was cut short goes on.
+
+    Parameters
+    ----------
+    probe
+        Of the slide, where it has begun already.
 
     Raises
     ------
@@ -32,7 +38,8 @@ def run_slide(request: RunRequest, report: Report, stop: threading.Event) -> Res
         `stop` was set; finished bands are kept.
     """
     watch = Stopwatch()
-    with watch.stage("total"), opened_slide(request, watch) as (slide, package), hold_folder(request.out) as state:
+    opened = opened_slide(request, watch, probe=probe)
+    with watch.stage("total"), opened as (slide, package), hold_folder(request.out) as state:
         result = _run(prepare(request, slide, package, report, watch, stop), state)
     result = result.model_copy(update={"seconds": watch.rounded()})
     write_whole(request.out / RESULT_NAME, result.model_dump_json(indent=2).encode() + b"\n")

@@ -2,7 +2,7 @@
 
 Three stages joined by bounded queues:
 
-* reader threads decode tiles ahead of the network (`Window` bounds how far), and tell those that are empty;
+* reader threads decode tiles ahead of the network (`_read_ahead` bounds how far), and tell those that are empty;
 * the calling thread makes batches of one fixed shape and runs the network;
 * one keeper thread turns raw outputs into stored values, writes each kept box once, and commits whole bands.
 
@@ -23,6 +23,7 @@ from models.errors import HistoserveError
 from models.predictor import Batch, Maps, Predictor, Statistics
 from workers.deepliif.grid import extend
 from workers.engine.empty import is_answered
+from workers.engine.lips import Lip, Lips
 from workers.engine.stopwatch import Stopwatch
 from workers.geometry import Box
 from workers.plan import Band, Plan, Tile
@@ -51,6 +52,15 @@ class Piece:
     ends_band: bool
     is_empty: bool = False
     """The network did not see it: its answer is flat."""
+    is_repeat: bool = False
+    """The network saw it for an earlier shard, and what this one keeps of it is held: it is not even read."""
+    lips: tuple[Lip, ...] = ()
+    """What later shards keep of it: to be held for them."""
+
+    @property
+    def is_run(self) -> bool:
+        """True where the network sees it: it has a row in a batch."""
+        return not self.is_empty and not self.is_repeat
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +79,9 @@ class Stream:
 
 
 Taken = tuple[Piece, RGB | None]
-"""A piece and its pixels as the network sees them; None where it is empty."""
+"""A piece and its pixels as the network sees them; None where it is empty or repeated."""
 Keep = Callable[[list[Piece], Maps], None]
-"""Takes the pieces of one batch and the raw outputs, one row per piece that is not empty; called in order from one
-thread."""
+"""Takes the pieces of one batch and the raw outputs, one row per piece that is run; called in order from one thread."""
 
 
 def run_stream(stream: Stream, bands: Iterable[Band], keep: Keep) -> None:
@@ -99,9 +108,11 @@ def _run(
     stream: Stream, bands: Iterable[Band], keep: Keep, readers: ThreadPoolExecutor, keeper: ThreadPoolExecutor
 ) -> None:
     waiting: deque[Future[None]] = deque()
-    for pieces, batch in _batches(stream, _read_ahead(stream, _pieces(stream.plan, bands), readers)):
+    for pieces, batch in _batches(
+        stream, _read_ahead(stream, pieces_of(stream.plan, bands, Lips(stream.plan)), readers)
+    ):
         maps = {}
-        if not all(piece.is_empty for piece in pieces):
+        if any(piece.is_run for piece in pieces):
             with stream.stopwatch.stage("infer"):
                 maps = stream.predictor.predict(batch, stream.statistics)
         waiting.append(keeper.submit(_keep, stream, keep, pieces, maps))
@@ -118,28 +129,32 @@ def _keep(stream: Stream, keep: Keep, pieces: list[Piece], maps: Maps) -> None:
         keep(pieces, maps)
 
 
-def _pieces(plan: Plan, bands: Iterable[Band]) -> Iterator[Piece]:
+def pieces_of(plan: Plan, bands: Iterable[Band], lips: Lips) -> Iterator[Piece]:
+    """The pieces of bands in order, those that need not be computed again marked; none is known to be empty yet."""
     for band in bands:
         tiles = list(plan.band_tiles(band))
         following = chain((shard for shard, _ in tiles[1:]), (None,))
         for (shard, tile), after in zip(tiles, following, strict=True):
-            yield Piece(band, shard, tile, ends_shard=after != shard, ends_band=after is None)
+            is_repeat, held = lips.mark(band, shard, tile)
+            yield Piece(band, shard, tile, after != shard, after is None, is_repeat=is_repeat, lips=held)
 
 
 def _read_ahead(stream: Stream, pieces: Iterable[Piece], readers: ThreadPoolExecutor) -> Iterator[Taken]:
     """Each piece with its pixels, in order; tiles of about two batches are read ahead."""
     window = 2 * stream.predictor.batch_shape[0] + stream.readers
-    pending: deque[tuple[Piece, Future[RGB | None]]] = deque()
+    pending: deque[tuple[Piece, Future[RGB | None] | None]] = deque()
     for piece in pieces:
-        pending.append((piece, readers.submit(_read, stream, piece.tile)))
+        pending.append((piece, None if piece.is_repeat else readers.submit(_read, stream, piece.tile)))
         if len(pending) >= window:
             yield _take(stream, pending)
     while pending:
         yield _take(stream, pending)
 
 
-def _take(stream: Stream, pending: deque[tuple[Piece, Future[RGB | None]]]) -> Taken:
+def _take(stream: Stream, pending: deque[tuple[Piece, Future[RGB | None] | None]]) -> Taken:
     piece, future = pending.popleft()
+    if future is None:
+        return piece, None
     with stream.stopwatch.stage("wait for reader"):
         return piece, future.result()
 
@@ -165,7 +180,7 @@ def _pixels(stream: Stream, box: Box) -> RGB:
 def _batches(stream: Stream, tiles: Iterable[Taken]) -> Iterator[tuple[list[Piece], Batch]]:
     """Batches of the network's one shape. None spans two bands, so a band's bytes do not depend on its neighbours.
 
-    Empty tiles take no place in a batch; they are among its pieces, in order.
+    Empty and repeated tiles take no place in a batch; they are among its pieces, in order.
     """
     size = stream.predictor.batch_shape[0]
     pieces: list[Piece] = []
@@ -174,7 +189,7 @@ def _batches(stream: Stream, tiles: Iterable[Taken]) -> Iterator[tuple[list[Piec
         if pixels is not None:
             batch[filled] = pixels
             filled += 1
-        pieces.append(replace(piece, is_empty=pixels is None))
+        pieces.append(replace(piece, is_empty=pixels is None and not piece.is_repeat))
         if filled == size or piece.ends_band:
             yield pieces, batch
             pieces, batch, filled = [], _white_batch(stream), 0

@@ -46,6 +46,7 @@ def tell(work: Work, fitted: Fitted, finished: Finished, records: Sequence[BandR
             manifest_sha256=work.package.manifest_sha256,
             network_sha256=network.sha256 if network else "",
             provider=work.predictor.provider,
+            precision=manifest.precision,
         ),
         frame=FramePart(
             mpp=plan.frame.mpp,

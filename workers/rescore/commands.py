@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers.contract.children import stop_on_signals
+from workers.contract.signals import stop_on_signals
 from workers.engine.progress import console_report
 from workers.engine.stream import StoppedError
 from workers.rescore.again import RescoreRequest, rescore

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.manifest import Manifest
 from tests.toy_predictor import toy_manifest
 from workers.capacity.counts import count_upper_shards, count_work, makespan
 from workers.capacity.sample import sample_plan
@@ -31,10 +32,26 @@ def test_work_of_two_full_shards():
     assert counts.tiles == 32
     assert counts.band_batches == (6, 6)  # 16 tiles by three, and no batch spans two bands
     assert counts.batches == 12
+    assert (counts.apart_batches, counts.lips_bytes) == ((6, 6), 0)
     assert counts.computed_px == 2 * 2048**2
     assert counts.frame_px == SIDE_PX**2
     # 6144 px go down to 384 in four halvings. Level 1 has two shards, all above it one; three channels.
     assert counts.upper_shards == 3 * (2 + 1 + 1 + 1)
+
+
+def test_what_shards_share_is_computed_once_by_one_process():
+    toy = toy_manifest(tile_px=448, halo_px=0)
+    grid_spec = toy.grid.model_dump() | {"halo_px": 32, "align_px": 1, "fixed_tile": True, "placement": "clamped"}
+    manifest = Manifest.model_validate(toy.model_dump() | {"grid": grid_spec})
+    grid = choose_grid(manifest.grid, manifest.outputs)
+    frame = Frame(0.25, SIDE_PX, SIDE_PX, 0.25, Box(0, 0, SIDE_PX, SIDE_PX))
+    plan = make_plan(frame, grid, np.ones(cell_shape(frame, grid), dtype=bool))
+    counts = count_work(plan, choose_targets(manifest, frame, grid), batch=1)
+    # 6144 px: tiles begin at 0, 448, ... 5376, 5632: 14 of them. 7 lie in the first shard, 8 in the second.
+    assert counts.tiles == 15**2
+    assert (counts.band_batches, counts.apart_batches) == ((49, 49, 49, 49), (49, 56, 56, 64))
+    # When the first shard is done: a strip of 32 px along two of its sides and at the corner, of three channels.
+    assert counts.lips_bytes == 3 * 32 * (2 * 3136 + 32)
 
 
 def test_shards_that_share_one_above_count_once():

@@ -9,9 +9,16 @@ from workers.capacity.process import age_s, peak_bytes, processor_s
 from workers.capacity.profile import Entry, Profile, read_profile, write_profile
 from workers.capacity.rates import Line, Rates, Sample, fit_line, fit_rates
 
-FEW = Counts(tiles=10, band_batches=(10,), computed_px=1000, frame_px=10**6, upper_shards=2)
-MANY = Counts(tiles=40, band_batches=(20, 20), computed_px=3000, frame_px=10**6, upper_shards=6)
-ALL = Counts(tiles=90, band_batches=(30, 20, 40), computed_px=9000, frame_px=10**6, upper_shards=10)
+
+def counted(
+    tiles: int, batches: tuple[int, ...], apart: tuple[int, ...], computed_px: int, upper_shards: int
+) -> Counts:
+    return Counts(tiles, batches, computed_px, 10**6, upper_shards, apart_batches=apart, lips_bytes=0)
+
+
+FEW = counted(10, (10,), (10,), computed_px=1000, upper_shards=2)
+MANY = counted(40, (20, 20), (20, 22), computed_px=3000, upper_shards=6)
+ALL = counted(90, (30, 20, 40), (30, 22, 44), computed_px=9000, upper_shards=10)
 
 
 def sampled() -> Rates:
@@ -67,9 +74,9 @@ def test_workers_share_the_bands_and_nothing_else():
     one, two = (with_workers(stages, rates, ALL, n) for n in (1, 2))
     assert one.total_s == pytest.approx(sum(stages.values()))
     assert one.speed_up == pytest.approx(1)
-    # Bands of 30, 20 and 40 batches: the second worker is free first and takes the last one.
-    assert two.bands_s == pytest.approx((2 + 0.5 * 60) / 2)
-    assert two.total_s == pytest.approx(one.total_s - 23.5 + 16)
+    # Bands of 30, 22 and 44 batches, apart: the second worker is free first and takes the last one.
+    assert two.bands_s == pytest.approx((2 + 0.5 * 66) / 2)
+    assert two.total_s == pytest.approx(one.total_s - 23.5 + 17.5)
 
 
 def entry(frame_px: int, package: str = "a") -> Entry:
