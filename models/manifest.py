@@ -23,6 +23,7 @@ Task = Literal[
     "detection",
 ]
 Stain = Literal["he", "ihc-dab", "any"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class InputSpec(Part):
@@ -149,6 +150,8 @@ class GoldenSpec(Part):
     """How closely the network must reproduce its recorded answer on its golden tile, on any provider it is run on."""
 
     absolute_tolerance: Annotated[float, Field(gt=0)] = 1e-3
+    mean_tolerance: Annotated[float, Field(gt=0)] | None = None
+    """Of the mean difference in each output; for networks in other numbers, whose single values may be far apart."""
 
 
 class Metric(Part):
@@ -182,6 +185,8 @@ class Manifest(Part):
     task: Task
     stain: Stain
     runtime: Literal["onnx", "torchscript"]
+    precision: Precision = "float32"
+    """What floats are computed in; a provider that cannot is refused. Whole numbers of 8 bits stand in the network."""
     grid: GridSpec
     input: InputSpec
     outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1)]
@@ -212,6 +217,8 @@ class Manifest(Part):
             )
         if len({output.empty is None for output in self.outputs}) > 1:
             raise ValueError("an empty tile needs the colour of every output, or of none")
+        if self.precision == "bfloat16" and self.runtime != "onnx":
+            raise ValueError("bfloat16 is for ONNX networks")
         for output in self.outputs:
             self._fits_grid(output)
         for measure in self.measures:

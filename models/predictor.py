@@ -10,7 +10,7 @@ from models.manifest import Manifest
 Batch = NDArray[np.uint8]
 """RGB tiles, (N, H, W, 3), exactly the predictor's batch shape."""
 Maps = dict[str, NDArray[np.float32]]
-"""Raw network outputs (logits or tanh range) by output name, (N, C, h, w)."""
+"""Raw network outputs (logits or tanh range) by output name, (N, C, h, w): of those the network was loaded for."""
 Statistics = NDArray[np.float32]
 """Frozen normalisation statistics of one slide, a flat vector whose layout is the network's own."""
 

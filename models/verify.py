@@ -6,7 +6,7 @@ from typing import Any, Literal
 from models.errors import HistoserveError, ProviderUnavailableError
 from models.golden import check_golden, read_golden
 from models.registry import Package, verify_files
-from models.runtimes import PROVIDERS, load_predictor
+from models.runtimes import load_predictor, possible_providers
 
 Status = Literal["passed", "failed", "unavailable", "unproven"]
 
@@ -51,7 +51,7 @@ def verify_package(package: Package, threads: int | None = None) -> Verification
         verify_files(package)
     except HistoserveError as error:
         return Verification(reference, "failed", tolerance, (), str(error))
-    providers = PROVIDERS[package.manifest.runtime]
+    providers = possible_providers(package.manifest)
     return Verification(reference, "passed", tolerance, tuple(_try(package, name, threads) for name in providers))
 
 

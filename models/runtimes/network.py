@@ -1,6 +1,6 @@
 """A loaded network: one shape of batches, checked on the way in and on the way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from models.predictor import Batch, Maps, Statistics
 from models.preprocess import to_input
 
 Runner = Callable[[list[NDArray[np.generic]]], list[NDArray[np.float32]]]
-"""Runs a network: its inputs in order to the manifest's outputs in order; InternalError where it cannot."""
+"""Runs a network: its inputs in order to the outputs it was loaded for, in the manifest's order; InternalError where it
+cannot."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Input:
 
 
 def order_outputs(found: list[str], wanted: list[str]) -> list[int]:
-    """Where the manifest's outputs are among the file's: by name, so that two heads cannot be swapped.
+    """Where the wanted outputs are among the file's, which has no others: by name, so that two heads cannot be swapped.
 
     Raises
     ------
@@ -48,12 +49,14 @@ class Network:
         batch_shape: tuple[int, int, int, int],
         runner: Runner,
         load_calibrator: Callable[[tuple[int, int, int, int]], Runner] | None = None,
+        outputs: Collection[str] | None = None,
     ) -> None:
         self._manifest = manifest
         self._provider = provider
         self._batch_shape = batch_shape
         self._runner: Runner | None = runner
         self._load_calibrator = load_calibrator
+        self._outputs = [item for item in manifest.outputs if outputs is None or item.name in outputs]
 
     @property
     def manifest(self) -> Manifest:
@@ -82,13 +85,13 @@ class Network:
         if statistics is not None:
             inputs.append(self._checked_statistics(statistics))
         answers = self._runner(inputs)
-        outputs = self._manifest.outputs
-        if len(answers) != len(outputs):
+        if len(answers) != len(self._outputs):
             raise PackageInvalidError(
-                f"{self._manifest.reference} gives {len(answers)} outputs, its manifest names {len(outputs)}."
+                f"{self._manifest.reference} gives {len(answers)} outputs, its manifest names {len(self._outputs)}."
             )
         return {
-            output.name: self._checked(output, _as_map(answer)) for output, answer in zip(outputs, answers, strict=True)
+            output.name: self._checked(output, _as_map(answer))
+            for output, answer in zip(self._outputs, answers, strict=True)
         }
 
     def calibrate(self, tiles: Batch) -> Statistics:

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InternalError, PackageInvalidError, ProviderUnavailableError
+from models.manifest import Precision
+from models.runtimes.bfloat16 import compile_bfloat16
 from models.runtimes.network import Input, Runner, order_outputs
+from models.runtimes.onnx_part import input_names
 
 TYPES = {"float32": "f32", "uint8": "u8"}
 
@@ -36,31 +39,40 @@ def import_openvino() -> ModuleType:
     return module
 
 
-def load_openvino(data: bytes, inputs: list[Input], outputs: list[str], threads: int | None) -> Runner:
-    """A function that runs the network with its inputs fixed to those shapes, in float32, on the CPU.
+def load_openvino(
+    data: bytes, inputs: list[Input], outputs: list[str], threads: int | None, precision: Precision = "float32"
+) -> Runner:
+    """A function that runs the network with its inputs fixed to those shapes, in that precision, on the CPU.
 
     Raises
     ------
     ProviderUnavailableError
-        OpenVINO is not installed.
+        OpenVINO is not installed, or does not compute in that precision here.
     PackageInvalidError
         The file is no network this runtime takes, or not one of those inputs and outputs.
     """
-    core = import_openvino().Core()
+    openvino = import_openvino()
+    core = openvino.Core()
     try:
         model = core.read_model(data)
-        model.reshape({item: list(want.shape) for item, want in zip(model.inputs, inputs, strict=True)})
-    except (RuntimeError, ValueError) as error:
+        # It leaves out an input that no output needs.
+        places = dict(zip(input_names(data), range(len(inputs)), strict=True))
+        used = [places[item.get_any_name()] for item in model.inputs]
+        model.reshape({item: list(inputs[i].shape) for item, i in zip(model.inputs, used, strict=True)})
+    except (RuntimeError, ValueError, KeyError) as error:
         raise PackageInvalidError("OpenVINO does not take the network, or not with its manifest's inputs.") from error
-    _check_types(model, inputs)
-    compiled = core.compile_model(model, "CPU", _configuration(threads))
+    _check_types(model, [inputs[i] for i in used])
+    if precision == "bfloat16":
+        compiled = compile_bfloat16(openvino, core, model, _configuration(threads))
+    else:
+        compiled = core.compile_model(model, "CPU", _configuration(threads))
     request = compiled.create_infer_request()
     order = order_outputs([item.get_any_name() for item in model.outputs], outputs)
     answers = [compiled.outputs[i] for i in order]
 
     def run(values: list[NDArray[np.generic]]) -> list[NDArray[np.float32]]:
         try:
-            results = request.infer(dict(enumerate(values)))
+            results = request.infer(dict(enumerate(values[i] for i in used)))
         except RuntimeError as error:
             raise InternalError("openvino-cpu could not run the network.") from error
         return [np.array(results[output]) for output in answers]

@@ -1,1 +1,1 @@
-"""Networks in whole numbers of 8 bits: faster on most processors, at a cost that is measured and declared."""
+"""Networks in 8 bits or bfloat16: faster on many processors, at a cost that is measured and declared."""

@@ -1,4 +1,4 @@
-"""`histoserve quantise`: a package's network in 8 bits, with what that costs measured and declared."""
+"""`histoserve quantise`: a package's network in 8 bits or bfloat16, with what that costs measured and declared."""
 
 import json
 import sys
@@ -11,14 +11,18 @@ from rich.table import Table
 
 from models.errors import RefusedInputError
 from models.registry import Package, resolve
+from training.quantise.target import Name
 
 Option = typer.Option
 
 
 def quantise(
     package: Annotated[str, typer.Argument(help="NAME, NAME@VERSION or a package's folder.")],
-    calibrate: Annotated[list[Path], Option("--calibrate", help="A slide the ranges are taken from; may be repeated.")],
-    held_out: Annotated[list[Path], Option("--held-out", help="Another slide, to measure on; may be repeated.")],
+    held_out: Annotated[list[Path], Option("--held-out", help="A slide to measure the cost on; may be repeated.")],
+    calibrate: Annotated[
+        list[Path] | None, Option("--calibrate", help="int8: another slide, for the ranges; may be repeated.")
+    ] = None,
+    to: Annotated[Name, Option("--to", help="int8, or bf16 (bfloat16).")] = "int8",
     out: Annotated[Path, Option("--out", help="Folder that the package is written under.")] = Path("models/zoo"),
     version: Annotated[str, Option("--version", help="The new package's version.")] = "1.0.0",
     data: Annotated[str, Option("--data", help="What the held-out slides are.")] = "the user's own slides",
@@ -27,16 +31,17 @@ def quantise(
     mpp: Annotated[float | None, Option("--mpp", help="um per level-0 pixel of slides that state none.")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Make NAME-int8 of a package: the same network in 8 bits, faster on most processors.
+    """Make NAME-int8 or NAME-bf16 of a package: the same network in 8 bits or bfloat16, faster on many processors.
 
-    Weights and activations become whole numbers, their ranges taken from tiles of your slides. How far its answers are
-    from the original's is measured on other slides and written into the new package's manifest and card.
+    int8: weights and activations become whole numbers, their ranges taken from tiles of your slides. bf16: the same
+    file, run in bfloat16 on processors that have it, and refused on others. How far its answers are from the
+    original's is measured on other slides and written into the new package's manifest and card.
 
     Examples:
 
         histoserve quantise nuclei --calibrate a.svs --calibrate b.svs --held-out c.svs --out ./models
 
-        histoserve quantise ./models/deepliif-mask/1.0.0 --calibrate a.svs --held-out b.svs --out ./models --json
+        histoserve quantise ./models/deepliif-mask/1.0.0 --to bf16 --held-out b.svs --out ./models --json
     """
     from training.quantise.package import Request, quantise_package
 
@@ -44,15 +49,16 @@ def quantise(
         package=resolve(package),
         version=version,
         zoo=out,
-        calibration=tuple(calibrate),
+        calibration=tuple(calibrate or ()),
         held_out=tuple(held_out),
         data=data,
         synthetic=synthetic,
         mpp=mpp,
         tiles=tiles,
+        to=to,
     )
     try:
-        with Console(stderr=True).status("taking ranges, measuring the cost ..."):
+        with Console(stderr=True).status("making it, measuring the cost ..."):
             made = quantise_package(request)
     except ValueError as error:
         raise RefusedInputError(f"{error}.") from error

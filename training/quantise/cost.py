@@ -1,4 +1,4 @@
-"""What a network loses in 8 bits: its answers beside those of the network it was made of, on held-out tiles."""
+"""What a network loses in other numbers: its answers beside those of the one it was made of, on held-out tiles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,17 @@ class Difference:
     value: float
 
 
-def measure_cost(whole: Predictor, reduced: Predictor, slides: Sequence[SlideTiles], data: str) -> tuple[Metric, ...]:
+def measure_cost(
+    whole: Predictor, reduced: Predictor, slides: Sequence[SlideTiles], data: str, compared: str
+) -> tuple[Metric, ...]:
     """The mean of each measure over tiles, with an interval from drawing the tiles again (seed 0).
 
     Tiles of one slide are no independent rows: the interval is of these slides, not of others.
+
+    Parameters
+    ----------
+    compared
+        What is beside what; it ends each measure's name.
     """
     rows = [
         [d for output in whole.manifest.outputs for d in differences(output, one, other)]
@@ -34,7 +41,7 @@ def measure_cost(whole: Predictor, reduced: Predictor, slides: Sequence[SlideTil
     for place, first in enumerate(rows[0]):
         values = [row[place].value for row in rows]
         found = bootstrap(values, lambda drawn: float(np.mean(drawn)), seed=0)
-        name = f"{first.name}, 8 bits against 32"
+        name = f"{first.name}, {compared}"
         rounded = (round(v, 5) for v in (found.value, found.low, found.high))
         value, low, high = rounded
         metrics.append(Metric(name=name, value=value, low=low, high=high, n=found.n, data=data, synthetic=False))

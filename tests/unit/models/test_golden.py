@@ -5,6 +5,7 @@ import pytest
 
 from models.errors import GoldenMismatchError, PackageInvalidError
 from models.golden import check_golden, run_golden
+from models.manifest import GoldenSpec
 from tests.toy_predictor import ToyPredictor, toy_manifest
 
 
@@ -53,6 +54,19 @@ def test_the_tolerance_is_the_manifests():
     assert check_golden(ToyPredictor(lenient), (golden, answers, None)) == pytest.approx(0.002, rel=0.01)
     with pytest.raises(GoldenMismatchError, match=r"allowed is 0\.001"):
         check_golden(ToyPredictor(toy_manifest(tile_px=24)), (golden, answers, None))
+
+
+@pytest.mark.parametrize(("mean_tolerance", "passes"), [(None, True), (0.003, True), (0.001, False)])
+def test_means_have_a_tolerance_of_their_own(mean_tolerance, passes):
+    golden = tile()
+    answers = {name: answer + np.float32(0.002) for name, answer in recorded(golden).items()}
+    spec = GoldenSpec(absolute_tolerance=0.01, mean_tolerance=mean_tolerance)
+    predictor = ToyPredictor(toy_manifest(tile_px=24).model_copy(update={"golden": spec}))
+    if passes:
+        assert check_golden(predictor, (golden, answers, None)) == pytest.approx(0.002, rel=0.01)
+        return
+    with pytest.raises(GoldenMismatchError, match=r"0\.002 on average, allowed is 0\.001"):
+        check_golden(predictor, (golden, answers, None))
 
 
 def test_a_tile_within_the_halo_proves_nothing():

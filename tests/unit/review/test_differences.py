@@ -154,7 +154,7 @@ def test_contents_are_compared_only_where_they_are_tables_or_maps_and_at_hand(tm
 
 @pytest.fixture
 def run(monkeypatch):
-    def build() -> typer.Typer:
+    def build(_: list[str]) -> typer.Typer:
         app = typer.Typer()
         app.command()(diff)
         return app

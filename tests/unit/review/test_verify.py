@@ -173,7 +173,7 @@ def test_what_download_leaves_is_declared(folder):
 
 @pytest.fixture
 def run(monkeypatch):
-    def build() -> typer.Typer:
+    def build(_: list[str]) -> typer.Typer:
         app = typer.Typer()
         app.command()(verify)
         return app

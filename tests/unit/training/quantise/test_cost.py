@@ -41,7 +41,8 @@ def test_equal_networks_cost_nothing_and_every_tile_counts():
     manifest = toy_manifest(tile_px=16, halo_px=0, kind="classes")
     tiles = np.random.default_rng(0).integers(0, 255, (3, *(16, 16), 3), dtype=np.uint8)
     networks = ToyPredictor(manifest, batch=1), ToyPredictor(manifest, batch=1)
-    metrics = measure_cost(*networks, [SlideTiles(tiles, None), SlideTiles(tiles[:2], None)], "noise")
+    metrics = measure_cost(*networks, [SlideTiles(tiles, None), SlideTiles(tiles[:2], None)], "noise", "a against b")
+    assert all(m.name.endswith(", a against b") for m in metrics)
     assert [(m.value, m.low, m.high, m.n) for m in metrics] == [(1, 1, 1, 5), (0, 0, 0, 5)]
 
 
