@@ -22,7 +22,13 @@ CHECKED_PX = 1100
 SMALL, FULL = 8, 64
 SPARSE_PX, SPARSE_TISSUE = 10_000, 0.02
 PAIRS = {"all outputs": ("deepliif_all", "ours_all"), "mask alone": ("deepliif_seg", "ours_seg")}
-PAIRS |= {f"{name}, OpenVINO": (theirs, f"{ours}_openvino") for name, (theirs, ours) in PAIRS.items()}
+PAIRS |= {
+    f"{name}, {how}": (theirs, f"{ours}_{run}")
+    for how, run in (("OpenVINO", "openvino"), ("bfloat16", "bf16"))
+    for name, (theirs, ours) in list(PAIRS.items())
+}
+BF16 = "-bf16"
+COST_TILES = 4
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,12 @@ class Case:
         only = ("seg",) if what == "seg" else ()
         return networks.deepliif_package(self.model, self.work / "models", f"deepliif-{self.width}-{what}", only)
 
+    def bf16(self, what: str) -> Path:
+        """The same package in bfloat16, its cost measured on another slide; made once."""
+        whole = self.package(what)
+        slide = slides.dense(self.work, "ki67", CHECKED_PX, MPP)
+        return networks.in_bf16(whole, slide, self.work / "models", COST_TILES)
+
     def theirs(self, command: str, what: str, picture: Path) -> Run:
         """Their whole process: `infer` (pictures alone) or `test` (pictures, cells, scores)."""
         script, out = INSIDE / "run_deepliif.py", self.work / "out" / f"deepliif-{what}"
@@ -50,10 +62,11 @@ class Case:
         arguments += ["--seg-only"] if what == "seg" else []
         return lambda: run_fresh(out, arguments)
 
-    def ours(self, what: str, slide: Path, provider: str = "auto") -> Run:
+    def ours(self, what: str, slide: Path, provider: str = "auto", *, bf16: bool = False) -> Run:
         """Our whole process, with its quality control, overviews and pyramids."""
-        out = self.work / "out" / f"ours-{what}"
-        arguments = histoserve("run", slide, "--package", self.package(what), "--out", out, "--provider", provider)
+        out = self.work / "out" / f"ours-{what}{BF16 if bf16 else ''}"
+        package = self.bf16(what) if bf16 else self.package(what)
+        arguments = histoserve("run", slide, "--package", package, "--out", out, "--provider", provider)
         # Random weights may make no cell: there is a result all the same.
         return lambda: run_fresh(out, [*arguments, "--threads", "2", "--force"])
 
@@ -66,6 +79,7 @@ def measure(case: Case, tiles: int, repeats: int) -> dict[str, Any]:
     for what in ("all", "seg"):
         runs |= {f"deepliif_{what}": case.theirs("infer", what, picture), f"ours_{what}": case.ours(what, slide)}
         runs[f"ours_{what}_openvino"] = case.ours(what, slide, "openvino-cpu")
+        runs[f"ours_{what}_bf16"] = case.ours(what, slide, bf16=True)
     taken = in_turns(runs, repeats)
     ran = json.loads((case.work / "out" / "ours-all" / "result.json").read_text())["plan"]["tiles_done"]
     return {
@@ -73,6 +87,8 @@ def measure(case: Case, tiles: int, repeats: int) -> dict[str, Any]:
         "side_px": tiles * KEEP_PX,
         "tiles": {"deepliif": tiles**2, "ours": ran},
         "goal": 1.5,
+        "goal_with_declared_cost": 3.0,
+        "bf16_cost": {what: networks.declared_cost(case.bf16(what)) for what in ("all", "seg")},
     } | compared(taken, PAIRS)
 
 

@@ -15,6 +15,8 @@ TORCH, TORCHVISION = "torch==2.13.0", "torchvision==0.28.0"
 ABSENT = "; sys_platform == 'none'"
 """An override that leaves a requirement out."""
 LIMIT_S = 900
+COMPILE = "import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path('purelib'), quiet=2, workers=0)"
+"""Files that are no Python of this version are left: nothing imports them."""
 RECORD = "installed.json"
 
 
@@ -98,6 +100,8 @@ def _install(peer: Peer, folder: Path) -> dict[str, Any]:
             # By pip: it takes a CPU build of torch where pip is set up to find one.
             f"install {TORCH}": [str(python), "-m", "pip", "install", "-q", TORCH],
             f"install {peer.requirement}": [*into, "--override", str(overrides), peer.requirement, *peer.extra],
+            # As pip leaves it: else the first run, or each one where bytecode may not be written, compiles it all.
+            "compile it": [str(python), "-c", COMPILE],
             "import it": [str(python), str(INSIDE / "check.py"), peer.name],
         }
         for step, command in steps.items():

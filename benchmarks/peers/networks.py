@@ -19,6 +19,7 @@ from models.packaging import GoldenTile, write_package
 from models.registry import Package, resolve
 from tests.published_made import PUBLISHED_OPTIONS, Look, model_folder, resnet, unet
 from training.nuclei.network import NucleiNet
+from training.quantise import package as quantised
 
 SCALE_PX = 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -45,6 +46,33 @@ def deepliif_package(source: Path, models: Path, name: str, only: tuple[str, ...
     if not folder.exists():
         import_deepliif(source, models, Request(name, only=only))
     return folder
+
+
+def in_bf16(package: Path, slide: Path, models: Path, tiles: int) -> Path:
+    """The package in bfloat16, its cost measured on tiles of a phantom; made once."""
+    found = resolve(str(package))
+    folder = models / f"{found.manifest.name}-bf16" / "1.0.0"
+    if not folder.exists():
+        request = quantised.Request(
+            package=found,
+            version="1.0.0",
+            zoo=models,
+            calibration=(),
+            held_out=(slide,),
+            data="a phantom",
+            synthetic=True,
+            mpp=None,
+            tiles=tiles,
+            to="bf16",
+        )
+        quantised.quantise_package(request)
+    return folder
+
+
+def declared_cost(package: Path) -> list[dict[str, Any]]:
+    """What a package in other numbers says that they cost."""
+    metrics: list[dict[str, Any]] = json.loads((package / "model.json").read_text())["metrics"]
+    return metrics
 
 
 def nuclei_package(models: Path) -> Path:

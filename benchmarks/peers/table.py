@@ -61,6 +61,19 @@ def _part(part: Json) -> Iterator[str]:
     for key in ("classes_agree", "probabilities"):
         if key in part:
             yield from ("", f"{key.replace('_', ' ').capitalize()}: {_plain(part[key])}.")
+    if "bf16_cost" in part:
+        yield from ("", *_costs(part["bf16_cost"]))
+
+
+def _costs(told: Any) -> Iterator[str]:
+    """What bfloat16 costs, as the packages declare it: of one package, or of several by name."""
+    if isinstance(told, Mapping):
+        for name, metrics in told.items():
+            yield from (f"bfloat16, {name}:", *_costs(metrics))
+        return
+    for metric in told:
+        value, low, high = (f"{metric[key]:.4g}" for key in ("value", "low", "high"))
+        yield f"* {metric['name']}: {value} ({low} to {high}), {metric['data']}"
 
 
 def _about(part: Json) -> str:
@@ -71,7 +84,9 @@ def _about(part: Json) -> str:
     told += [f"{key} {_plain(part[key])}" for key in ("tiles", "patches") if key in part]
     load = max(run["load_average"]["max"] for run in part["runs"].values())
     told += [f"{run['wall_s']['n']} turns", f"load average up to {load:.1f} on {part['machine']['cores']} cores"]
-    return "; ".join(told + ([f"goal {part['goal']:g}"] if "goal" in part else []))
+    told += [f"goal {part['goal']:g}"] if "goal" in part else []
+    told += [f"at a declared cost {part['goal_with_declared_cost']:g}"] if "goal_with_declared_cost" in part else []
+    return "; ".join(told)
 
 
 def _usage(run: Json) -> str:

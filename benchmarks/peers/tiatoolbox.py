@@ -14,6 +14,8 @@ from benchmarks.peers.timing import INSIDE, Run, compared, histoserve, in_turns,
 
 MPP, TILE_PX, HALO_PX = 0.5, 512, 48
 PAIRS = {"default": ("tiatoolbox", "ours"), "OpenVINO": ("tiatoolbox", "ours_openvino")}
+PAIRS |= {"bfloat16": ("tiatoolbox", "ours_bf16")}
+COST_TILES = 16
 
 
 def measure(work: Path, peers: Path, tiles: int, repeats: int) -> dict[str, Any]:
@@ -21,12 +23,15 @@ def measure(work: Path, peers: Path, tiles: int, repeats: int) -> dict[str, Any]
     slide = slides.dense(work, "he", tiles * TILE_PX, MPP)
     script = networks.nuclei_script(work / "nuclei.pt", TILE_PX + 2 * HALO_PX)
     package, out = networks.nuclei_package(work / "models"), work / "out"
+    small = slides.dense(work, "he", COST_TILES // 4 * TILE_PX, MPP / 2)
+    bf16 = networks.in_bf16(package, small, work / "models", COST_TILES)
     theirs = [python_of(peers, "tiatoolbox"), INSIDE / "run_tiatoolbox.py", slide, script, out / "tiatoolbox"]
     taken = in_turns(
         {
             "tiatoolbox": lambda: run_fresh(out / "tiatoolbox", theirs),
             "ours": _ours(slide, package, out, "auto"),
             "ours_openvino": _ours(slide, package, out, "openvino-cpu"),
+            "ours_bf16": _ours(slide, bf16, out, "auto"),
         },
         repeats,
     )
@@ -37,6 +42,7 @@ def measure(work: Path, peers: Path, tiles: int, repeats: int) -> dict[str, Any]
         "tiles": {"tiatoolbox": tiles**2, "ours": plan["tiles_done"]},
         "classes_agree": _agreement(out),
         "goal": 2.0,
+        "bf16_cost": networks.declared_cost(bf16),
     } | compared(taken, PAIRS)
 
 

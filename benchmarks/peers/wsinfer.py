@@ -14,31 +14,37 @@ from benchmarks.peers.timing import INSIDE, Run, compared, histoserve, in_turns,
 
 BATCH, WORKERS = 32, 2
 PAIRS = {"TorchScript": ("wsinfer", "ours_torchscript"), "ONNX": ("wsinfer", "ours_onnx")}
-PAIRS |= {"ONNX, OpenVINO": ("wsinfer", "ours_openvino")}
+PAIRS |= {"ONNX, OpenVINO": ("wsinfer", "ours_openvino"), "ONNX, bfloat16": ("wsinfer", "ours_bf16")}
+COST_PX, COST_TILES = 1400, 16
 
 
 def measure(work: Path, peers: Path, side_px: int, repeats: int) -> dict[str, Any]:
     """Whole processes on a dense slide, and how far probabilities of the same patches are apart."""
     slide, zoo = slides.dense(work, "he", side_px, networks.PATCH_MPP), networks.zoo_folder(work / "zoo")
     packages, out = networks.zoo_packages(zoo, work / "models"), work / "out"
+    small = slides.dense(work, "he", COST_PX, networks.PATCH_MPP)
+    bf16 = networks.in_bf16(packages["onnx"], small, work / "models", COST_TILES)
     taken = in_turns(
         {
             "wsinfer": _theirs(python_of(peers, "wsinfer"), slide, zoo, out / "wsinfer"),
             "ours_torchscript": _ours(slide, packages["torchscript"], out / "ours-script"),
             "ours_onnx": _ours(slide, packages["onnx"], out / "ours-onnx"),
             "ours_openvino": _ours(slide, packages["onnx"], out / "ours-openvino", "openvino-cpu"),
+            "ours_bf16": _ours(slide, bf16, out / "ours-bf16"),
         },
         repeats,
     )
     rows = read_patches(next((out / "wsinfer" / "model-outputs-csv").glob("*.csv")))
     plan = json.loads((out / "ours-script" / "result.json").read_text())["plan"]
     folders = {"ours_torchscript": "ours-script", "ours_onnx": "ours-onnx", "ours_openvino": "ours-openvino"}
+    folders |= {"ours_bf16": "ours-bf16"}
     return {
         "network": "ResNet-34, patches of 350 px at 0.25 um/px, resized to 224",
         "side_px": side_px,
         "patches": {"wsinfer": len(rows), "ours": plan["tiles_done"]},
         "probabilities": {name: _apart(rows, out / folder) for name, folder in folders.items()},
         "goal": 2.0,
+        "bf16_cost": networks.declared_cost(bf16),
     } | compared(taken, PAIRS)
 
 
