@@ -56,6 +56,15 @@ GOALS = (
     Goal("Planner, worst error of wall seconds", "growth/planner/worst_error/wall_s", 0.2, "at most"),
     Goal("Planner, worst error of processor seconds", "growth/planner/worst_error/cpu_s", 0.2, "at most"),
     Goal("Planner, worst error of memory", "growth/planner/worst_error/memory_bytes", 0.2, "at most"),
+    Goal("DeepLIIF, width 64, times as long, {}", "peers/deepliif_full/ratios/*/wall_s", 1.5, "at least"),
+    *(
+        Goal(f"DeepLIIF, width 64, {what}", f"peers/deepliif_full/ratios/{what}/wall_s", 3.0, "at least")
+        for what in ("all outputs, bfloat16", "mask alone, bfloat16")
+    ),
+    Goal("DeepLIIF, width 8, times as long, {}", "peers/deepliif_small/ratios/*/wall_s", 1.5, "at least"),
+    Goal("DeepLIIF, times its memory, {}", "peers/deepliif_memory/ratios/*/peak_bytes", 5.0, "at least"),
+    Goal("TIAToolbox, times as long, {}", "peers/tiatoolbox/ratios/*/wall_s", 2.0, "at least"),
+    Goal("WSInfer, times as long, {}", "peers/wsinfer/ratios/*/wall_s", 2.0, "at least"),
 )
 
 

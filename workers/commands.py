@@ -120,7 +120,8 @@ def choose_package(package: str | None, analysis: str | None) -> str:
 
 def _print_result(result: Result, out: Path) -> None:
     console = Console(highlight=False)
-    table = Table(title=f"{result.package.reference} on {result.package.provider}", show_header=False)
+    numbers = "" if result.package.precision == "float32" else f" in {result.package.precision}"
+    table = Table(title=f"{result.package.reference} on {result.package.provider}{numbers}", show_header=False)
     for name, value in flat_scores(result.scores):
         table.add_row(name, value)
     if result.forced is not None:

@@ -16,6 +16,7 @@ from benchmarks import machine
 from benchmarks.peers import environments
 from benchmarks.peers.table import table
 from benchmarks.peers.timing import ChildFailedError
+from benchmarks.report import write_report
 
 REPORT = Path(__file__).parent.parent / "report.json"
 PARTS = (
@@ -83,7 +84,9 @@ def _keep(root: Path, found: dict[str, Any]) -> None:
         peers[name] = peers.get(name, {}) | value if name == "install" else value
     kept.write_text(json.dumps(peers, indent=2) + "\n")
     report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    REPORT.write_text(json.dumps(report | {"peers": peers}, indent=2) + "\n")
+    report |= {"peers": peers}
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    write_report(report, REPORT.with_name("REPORT.md"))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "wsinfer": lambda e: wsinfer.measure(e.work, e.root, e.side(4200, 2800), e.repeats),
     "deepliif_memory": lambda e: deepliif.memory(e.deepliif(deepliif.SMALL)),
     "deepliif_test": lambda e: deepliif.whole_command(e.deepliif(deepliif.SMALL), e.side(4, 2)),
-    "deepliif_full": lambda e: deepliif.measure(e.deepliif(deepliif.FULL), 2, 1),
+    "deepliif_full": lambda e: deepliif.measure(e.deepliif(deepliif.FULL), e.side(3, 2), 1),
 }
 
 
