@@ -27,7 +27,7 @@ from workers.result import RESULT_NAME, Result
 
 HISTOSERVE = str(Path(sys.executable).with_name("histoserve"))
 DISK_BYTES, PIECE_BYTES = 128 << 20, 8 << 20
-TURNS = 5
+TURNS = 3
 DECODE_TILES = 1000
 MANY_FLOPS = 1e11
 """Of a batch: networks above it are measured on fewer tiles."""
@@ -58,7 +58,7 @@ def _package(package: Package, folder: Path) -> dict[str, Any]:
     if manifest.runtime != "onnx" or network is None:
         return {"left_out": "not ONNX: its operations are not counted"}
     flops = flops_per_batch(network, manifest)
-    tiles = 16 if flops > MANY_FLOPS else 32
+    tiles = 8 if flops > MANY_FLOPS else 16
     product, product_flops = _product()
     told = pipeline.measure(slide, manifest.reference, tiles, TURNS, {"product": product})
     turns, batches = told.pop("turns"), told["batches"]

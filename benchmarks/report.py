@@ -61,6 +61,7 @@ GOALS = (
         Goal(f"DeepLIIF, width 64, {what}", f"peers/deepliif_full/ratios/{what}/wall_s", 3.0, "at least")
         for what in ("all outputs, bfloat16", "mask alone, bfloat16")
     ),
+    Goal("DeepLIIF, width 64, each further tile, {}", "peers/deepliif_further/ratios/*/wall_s", 1.5, "at least"),
     Goal("DeepLIIF, width 8, times as long, {}", "peers/deepliif_small/ratios/*/wall_s", 1.5, "at least"),
     Goal("DeepLIIF, times its memory, {}", "peers/deepliif_memory/ratios/*/peak_bytes", 5.0, "at least"),
     Goal("TIAToolbox, times as long, {}", "peers/tiatoolbox/ratios/*/wall_s", 2.0, "at least"),

@@ -19,6 +19,7 @@ from benchmarks.peers.timing import ChildFailedError
 from benchmarks.report import write_report
 
 REPORT = Path(__file__).parent.parent / "report.json"
+KEPT = "peers.json"
 PARTS = (
     "deepliif_pixels",
     "deepliif_small",
@@ -27,6 +28,7 @@ PARTS = (
     "deepliif_memory",
     "deepliif_test",
     "deepliif_full",
+    "deepliif_one",
 )
 
 
@@ -55,7 +57,9 @@ def _install(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from benchmarks.peers.parts import Effort, measure  # here, for they import torch, which an install does not need
+    # Here, for they import torch, which an install does not need.
+    from benchmarks.peers.deepliif import further
+    from benchmarks.peers.parts import Effort, measure
 
     effort = Effort(arguments.root, arguments.repeats, arguments.quick)
     _keep(arguments.root, {"readers": environments.readers()})
@@ -67,6 +71,9 @@ def _run(arguments: argparse.Namespace) -> None:
         except ChildFailedError as error:
             found = {"failed": str(error)}
         _keep(arguments.root, {name: about | found})
+        peers = json.loads((arguments.root / KEPT).read_text())
+        if name == "deepliif_one" and "runs" in found and "runs" in peers.get("deepliif_full", {}):
+            _keep(arguments.root, {"deepliif_further": about | {"ratios": further(peers["deepliif_full"], found)}})
 
 
 def _table(_: argparse.Namespace) -> None:
@@ -78,7 +85,7 @@ def _keep(root: Path, found: dict[str, Any]) -> None:
 
     They are kept in a file of their own too: another benchmark that writes the report meanwhile cannot lose them.
     """
-    kept = root / "peers.json"
+    kept = root / KEPT
     peers = json.loads(kept.read_text()) if kept.exists() else {}
     for name, value in found.items():
         peers[name] = peers.get(name, {}) | value if name == "install" else value

@@ -38,6 +38,7 @@ PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "deepliif_memory": lambda e: deepliif.memory(e.deepliif(deepliif.SMALL)),
     "deepliif_test": lambda e: deepliif.whole_command(e.deepliif(deepliif.SMALL), e.side(4, 2)),
     "deepliif_full": lambda e: deepliif.measure(e.deepliif(deepliif.FULL), e.side(3, 2), 1),
+    "deepliif_one": lambda e: deepliif.measure(e.deepliif(deepliif.FULL), 1, 1),
 }
 
 

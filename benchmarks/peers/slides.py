@@ -34,7 +34,10 @@ def picture(slide: Path) -> Path:
         size = opened.info
         pixels = opened.read(Box(0, 0, size.width_px, size.height_px), size.mpp)
         opened.close()
-        Image.fromarray(pixels).save(path)
+        # Under another name until it is whole: a run that was cut short would leave a half for the next one.
+        part = path.with_suffix(".part.png")
+        Image.fromarray(pixels).save(part)
+        part.rename(path)
     return path
 
 

@@ -6,6 +6,7 @@ from typing import Any
 TITLES = {
     "deepliif_small": "DeepLIIF, networks of width 8",
     "deepliif_full": "DeepLIIF, networks of the published width, 64",
+    "deepliif_one": "DeepLIIF, width 64, one tile: what starting takes, and our golden tile",
     "deepliif_test": "DeepLIIF's whole command `test`, with cells and scores, which we do not make here",
     "deepliif_memory": "DeepLIIF, memory on a large slide with little tissue",
     "tiatoolbox": "TIAToolbox's semantic segmentor",
@@ -29,6 +30,8 @@ def table(report: Json) -> str:
     for name, title in TITLES.items():
         if name in peers:
             lines += ["", f"### {title}", "", *_part(peers[name])]
+    if "deepliif_further" in peers:
+        lines += ["", "### DeepLIIF, width 64, each further tile", "", *_further(peers["deepliif_further"])]
     if "reading" in report:
         lines += ["", "### Reading", "", *_reading(report["reading"])]
     if "deepliif_pixels" in peers:
@@ -63,6 +66,14 @@ def _part(part: Json) -> Iterator[str]:
             yield from ("", f"{key.replace('_', ' ').capitalize()}: {_plain(part[key])}.")
     if "bf16_cost" in part:
         yield from ("", *_costs(part["bf16_cost"]))
+
+
+def _further(part: Json) -> Iterator[str]:
+    """From one tile to many: what is left of a comparison when starting weighs nothing."""
+    yield "| compared | wall ratio | CPU ratio |"
+    yield "|---|---|---|"
+    for name, ratio in part["ratios"].items():
+        yield f"| {name} | {ratio['wall_s']:.2f} | {ratio['cpu_s']:.2f} |"
 
 
 def _costs(told: Any) -> Iterator[str]:

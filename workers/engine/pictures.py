@@ -1,10 +1,11 @@
 """The pictures of a result: overviews, densest fields, sheets of hotspots, heat maps, classified cells."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from workers.engine.finishing import Finishing, write_each
+from workers.engine.finishing import SIDE_BY_SIDE, Finishing, write_each
 from workers.engine.ihc_pictures import IhcCanvas, write_ihc_pictures
 from workers.engine.keep import Target
 from workers.engine.score import POINT_COLOUR, Scored
@@ -27,9 +28,11 @@ LINES_PER_SIDE = 700
 
 
 def write_result_pictures(work: Finishing, scored: Sequence[Scored]) -> list[Path]:
-    """The files of all pictures that what was measured calls for."""
-    pictures = [*_write_overviews(work, scored), *_write_details(work, scored), *_write_sheets(work, scored)]
-    return [*pictures, *_write_heats(work, scored), *_write_tile_heats(work, scored), *_write_ihc(work, scored)]
+    """The files of all pictures that what was measured calls for, made side by side."""
+    kinds = (_write_overviews, _write_details, _write_sheets, _write_heats, _write_tile_heats, _write_ihc)
+    with ThreadPoolExecutor(SIDE_BY_SIDE, "pictures") as pool:
+        made = pool.map(lambda write: write(work, scored), kinds)
+        return [path for paths in made for path in paths]
 
 
 def _write_overviews(work: Finishing, scored: Sequence[Scored]) -> list[Path]:

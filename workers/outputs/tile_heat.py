@@ -38,10 +38,12 @@ def write_tile_heat(
         for count, limit in zip(thumbnail.shape[:2], probabilities.shape, strict=True)
     )
     pixels = np.repeat(thumbnail.mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
+    is_analysed = np.isfinite(probabilities)
+    colours = ramp(np.where(is_analysed, probabilities, 0)) * STRENGTH
     for y, row in enumerate(rows):
-        values = probabilities[row, columns]
-        shown = np.isfinite(values)
-        pixels[y, shown] = np.rint(pixels[y, shown] * (1 - STRENGTH) + ramp(values[shown]) * STRENGTH).astype(np.uint8)
+        shown = is_analysed[row, columns]
+        tinted = pixels[y, shown] * (1 - STRENGTH) + colours[row, columns[shown]]
+        pixels[y, shown] = np.rint(tinted).astype(np.uint8)
     write_picture(path, pixels, Caption(title, (), mpp, mark, bar=_bar()))
 
 

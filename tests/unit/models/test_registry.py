@@ -14,6 +14,7 @@ from models.registry import (
     list_packages,
     model_roots,
     read_package,
+    read_verified,
     resolve,
     scan_packages,
     verify_files,
@@ -156,6 +157,14 @@ def test_other_bytes_are_tampering(tmp_path, data):
     (folder / "network.onnx").write_bytes(data)
     with pytest.raises(PackageTamperedError, match=r"network\.onnx"):
         verify_files(package)
+
+
+def test_a_file_that_is_read_right_after_is_left_to_its_reader(tmp_path):
+    package = read_package(install(tmp_path))
+    (package.folder / "network.onnx").write_bytes(b"weightz")
+    verify_files(package, but=("network",))
+    with pytest.raises(PackageTamperedError, match=r"network\.onnx"):
+        read_verified(package, package.manifest.file("network"))
 
 
 def test_deterministic_archives():
